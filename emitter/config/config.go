@@ -1,0 +1,81 @@
+// Package config turns environment variables into the settings of vmcp-audit.
+//
+// [Load] reads an environment that it is given, never the one of the process,
+// and answers with ready values or with every mistake at once: one line for
+// each, by the name of the variable, with what is allowed and an example. A
+// name with our prefix that nothing knows is a mistake too. The value of a
+// secret is in no message, document or log line; a mistyped name's value and
+// one that may hold a password are not shown either.
+//
+// The tags of [Config] and of the destinations are the one source of names,
+// defaults and documents. Load opens no file other than those that hold
+// secrets, and nothing dials; [Open] opens the destinations.
+package config
+
+import (
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/vmcp-audit/vmcp-audit/middleware"
+)
+
+// Prefix begins the name of every variable.
+const Prefix = "VMCP_AUDIT_"
+
+// Limits of values. All of them are hard: beyond is a mistake.
+const (
+	MaxDataSize     Size          = 64 << 10  // largest MAX_DATA_SIZE, bytes: an event must fit a syslog or HEC record
+	MinHashKey                    = 16        // shortest HASH_KEY, bytes: 128 bits, if they are random
+	MaxSecretFile                 = 64 << 10  // largest file that holds a secret, bytes
+	MaxDestinations               = 9         // destinations of one kind, numbered from 2
+	MaxListItems                  = 256       // items of one comma list
+	MaxLabels                     = 16        // labels of an event, see emitter.Observer
+	MaxLabelKey                   = 64        // bytes of a label's key
+	MaxLabelValue                 = 256       // bytes of a label's value
+	MaxWait         time.Duration = time.Hour // longest SHUTDOWN_DELAY and DRAIN_TIMEOUT
+)
+
+// Config holds every setting, parsed and checked. It is a plain value: [Load]
+// makes it, nobody changes it. Slices and maps are shared by its copies.
+//
+// Tags: env and envDefault as caarlos0/env has them; unit, doc, allowed and
+// example for people; oneof lists the allowed words; group is the first part
+// of the names of a kind of destination.
+type Config struct {
+	Enabled   bool     `env:"ENABLED" envDefault:"true" unit:"boolean" allowed:"true or false" example:"false" doc:"whether MCP operations are audited; false passes them on without a record"`
+	Component string   `env:"COMPONENT" envDefault:"vmcp-server" unit:"name" allowed:"1 to 64 printable ASCII characters without spaces" example:"vmcp-gateway" doc:"component of every event: which server this is"`
+	LogLevel  LogLevel `env:"LOG_LEVEL" envDefault:"info" unit:"level" oneof:"debug|info|warn|error" example:"debug" doc:"least level of the program's own messages on stderr; audit events are not affected"`
+	Listen    string   `env:"LISTEN" envDefault:"127.0.0.1:4484" unit:"host:port" allowed:"host:port, the host may be empty for all interfaces" example:"0.0.0.0:4484" doc:"address on which MCP is served; in a container usually :4484"`
+	Upstream  *url.URL `env:"UPSTREAM" unit:"URL" allowed:"http or https URL with a host, without user, query or fragment" example:"http://127.0.0.1:8080" doc:"MCP server behind the proxy"`
+
+	Host     string            `env:"HOST" unit:"name" allowed:"1 to 255 printable ASCII characters without spaces" example:"gw-prod" doc:"observer.host, the stable name of the installation; unset: in Kubernetes the component, else the host name"`
+	Instance string            `env:"INSTANCE" unit:"name" allowed:"1 to 255 printable ASCII characters without spaces" example:"gw-prod-1" doc:"observer.instance, the name of this one process or pod; unset: the host name"`
+	Labels   map[string]string `env:"LABELS" unit:"list of key=value" allowed:"key=value,key=value: at most 16, keys of 1 to 64 letters, digits and ._/-, values of at most 256 bytes without control characters or commas" example:"cluster=eu1,stage=prod" doc:"observer.labels; unset: from OTEL_RESOURCE_ATTRIBUTES, percent-decoded"`
+
+	EventTypes          []string `env:"EVENT_TYPES" unit:"list of event types" allowed:"event types, separated by commas" example:"mcp_tool_call,mcp_resource_read" doc:"types that are recorded, unset: all; denied, failed and audit_* events always are"`
+	ExcludeEventTypes   []string `env:"EXCLUDE_EVENT_TYPES" unit:"list of event types" allowed:"event types, separated by commas, none of audit_*" example:"mcp_ping" doc:"types whose successes are not recorded; denied and failed ones always are"`
+	IncludeRequestData  bool     `env:"INCLUDE_REQUEST_DATA" envDefault:"false" unit:"boolean" allowed:"true or false" example:"true" doc:"whether events carry the arguments of a call, redacted and cut to MAX_DATA_SIZE"`
+	IncludeResponseData bool     `env:"INCLUDE_RESPONSE_DATA" envDefault:"false" unit:"boolean" allowed:"true or false" example:"true" doc:"whether events carry the result of a call, redacted and cut to MAX_DATA_SIZE"`
+	MaxDataSize         Size     `env:"MAX_DATA_SIZE" envDefault:"1KiB" unit:"bytes" allowed:"1 to 64KiB, as 500, 1KiB, 4kB" example:"4KiB" doc:"most of a request's and of a response's data that an event carries, each"`
+	PrivilegedTools     []string `env:"PRIVILEGED_TOOLS" unit:"list of patterns" allowed:"patterns of tool names with * ? [a-z], separated by commas; * does not match /" example:"*_delete_*,admin_*" doc:"tools whose calls are marked as privileged, evidence for AC-6(9)"`
+
+	HashKey Secret            `env:"HASH_KEY" unit:"secret" allowed:"at least 16 bytes, random, the same for all replicas" example:"$(openssl rand -hex 32)" doc:"key of the HMAC over session ids, tokens, arguments and results, so that events can be joined and values cannot be guessed; unset: a random one, and events of two starts or replicas do not join"`
+	Digest  middleware.Digest `env:"DIGEST" envDefault:"hmac" unit:"word" oneof:"hmac|sha256|none" example:"sha256" doc:"how arguments and results are digested; sha256 has no key: short values can be guessed"`
+
+	Files []FileDestination `env:"-" group:"FILE"`
+
+	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" unit:"list of networks" allowed:"addresses and CIDR networks, separated by commas" example:"10.0.0.0/8,192.0.2.7" doc:"peers whose forwarding headers are believed; source.peer is recorded always"`
+	ShutdownDelay  time.Duration  `env:"SHUTDOWN_DELAY" envDefault:"0s" unit:"duration" allowed:"0s to 1h, as 500ms, 10s, 2m" example:"5s" doc:"time between the signal to stop and the end of taking new requests, for load balancers to notice"`
+	DrainTimeout   time.Duration  `env:"DRAIN_TIMEOUT" envDefault:"10s" unit:"duration" allowed:"0s to 1h, as 500ms, 10s, 2m" example:"30s" doc:"longest wait for requests under way when stopping"`
+	UnknownEnv     UnknownEnv     `env:"UNKNOWN_ENV" envDefault:"error" unit:"word" oneof:"error|warn" example:"warn" doc:"what a variable with our prefix that nothing knows is"`
+}
+
+// FileDestination is a file, or stdout, that takes events.
+type FileDestination struct {
+	Path     string     `env:"PATH" unit:"path" allowed:"path of a file, or - for stdout; each destination its own" example:"/var/log/vmcp-audit/audit.jsonl" address:"true" doc:"file that takes the events, - is stdout; setting it switches this destination on"`
+	Format   FileFormat `env:"FORMAT" envDefault:"json" unit:"word" oneof:"json|compact" example:"compact" doc:"json: one event a line; compact: one short line for people"`
+	MaxSize  Size       `env:"MAX_SIZE" envDefault:"0" unit:"bytes" allowed:"0 or a size, as 500, 64MiB, 1GB" example:"64MiB" doc:"size at which a new file is begun; 0: never"`
+	MaxFiles int        `env:"MAX_FILES" envDefault:"0" unit:"files" allowed:"0 to 9999" example:"5" doc:"how many full files are kept beside the present one; 0: all"`
+	Name     string     `env:"NAME" envDefault:"file" unit:"name" allowed:"1 to 32 of a-z, 0-9 and -, unique" example:"debug" doc:"name of the route in logs, counters and audit events"`
+}

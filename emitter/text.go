@@ -1,0 +1,126 @@
+package emitter
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	maxLabels   = 16
+	maxLabelKey = 64
+
+	ellipsis = "…"
+	hexdigit = "0123456789abcdef"
+)
+
+// bounded returns s as valid UTF-8 of at most limit bytes; what was cut ends
+// in "…". Applied twice it changes nothing.
+func bounded(s string, limit int) string {
+	cut := len(s) > limit
+	if cut {
+		s = s[:limit]
+	}
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+		cut = cut || len(s) > limit
+	}
+	if !cut {
+		return s
+	}
+	end := min(len(s), max(limit-len(ellipsis), 0))
+	for end > 0 && end < len(s) && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + ellipsis
+}
+
+// appendString appends s as a JSON string within limit bytes. Besides what
+// JSON asks for it escapes DEL, the C1 controls and the Unicode line ends, so
+// that no tool which splits lines at those can be led astray.
+func appendString(dst []byte, s string, limit int) []byte {
+	if len(s) > limit || !utf8.ValidString(s) {
+		s = bounded(s, limit)
+	}
+	dst = append(dst, '"')
+	from := 0
+	for i := 0; i < len(s); i++ {
+		if !suspect[s[i]] {
+			continue
+		}
+		n := unsafeLen(s, i)
+		if n == 0 {
+			continue
+		}
+		dst = append(dst, s[from:i]...)
+		dst = appendEscape(dst, s[i:i+n])
+		from = i + n
+		i = from - 1
+	}
+	dst = append(dst, s[from:]...)
+	return append(dst, '"')
+}
+
+// suspect marks the bytes at which something that must be escaped may begin.
+var suspect = func() (t [256]bool) {
+	for c := range 0x20 {
+		t[c] = true
+	}
+	for _, c := range []byte{'"', '\\', 0x7F, 0xC2, 0xE2} {
+		t[c] = true
+	}
+	return t
+}()
+
+// unsafeLen returns the length of what begins at s[i] and must be escaped in
+// any string, 0 for nothing.
+func unsafeLen(s string, i int) int {
+	switch c := s[i]; {
+	case c < 0x20 || c == '"' || c == '\\' || c == 0x7F:
+		return 1
+	case c == 0xC2 && i+1 < len(s) && s[i+1] < 0xA0:
+		return 2
+	case c == 0xE2 && i+2 < len(s) && s[i+1] == 0x80 && (s[i+2] == 0xA8 || s[i+2] == 0xA9):
+		return 3
+	}
+	return 0
+}
+
+func appendEscape(dst []byte, s string) []byte {
+	switch s[0] {
+	case '"', '\\':
+		return append(dst, '\\', s[0])
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	}
+	r, _ := utf8.DecodeRuneInString(s)
+	return append(dst, '\\', 'u', hexdigit[r>>12&15], hexdigit[r>>8&15], hexdigit[r>>4&15], hexdigit[r&15])
+}
+
+// appendRawText appends compact JSON, with the characters that appendString
+// escapes beyond JSON's own rules escaped too: in JSON they stand in strings
+// only.
+func appendRawText(dst, b []byte) []byte {
+	s := string(b)
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	from := 0
+	for i := 0; i < len(s); i++ {
+		if s[i] < 0x7F {
+			continue // escaped already where it had to be
+		}
+		n := unsafeLen(s, i)
+		if n == 0 {
+			continue
+		}
+		dst = append(dst, s[from:i]...)
+		dst = appendEscape(dst, s[i:i+n])
+		from = i + n
+		i = from - 1
+	}
+	return append(dst, s[from:]...)
+}

@@ -1,0 +1,108 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+)
+
+// HTTP returns a middleware that records in rec what passes through a handler.
+// It is [New] and [Auditor.Wrap] for programs that need no [Auditor.Close].
+func HTTP(rec Recorder, opt Options) func(http.Handler) http.Handler {
+	return New(rec, opt).Wrap
+}
+
+// Auditor watches handlers. It is safe for concurrent use.
+type Auditor struct {
+	rec      Recorder
+	opt      Options // immutable once set
+	digests  *digester
+	sessions *sessions
+
+	mu     sync.Mutex // guards what follows
+	parked map[*operation]struct{}
+	closed bool
+}
+
+const maxParked = 10000 // operations that await the resumption of their stream
+
+// New returns an auditor that records in rec. It starts no goroutine.
+func New(rec Recorder, opt Options) *Auditor {
+	if opt.MaxData <= 0 {
+		opt.MaxData = DefaultMaxData
+	}
+	opt.MaxData = min(opt.MaxData, emitter.MaxData)
+	return &Auditor{
+		rec:      rec,
+		opt:      opt,
+		digests:  newDigester(opt.Digest, opt.Key),
+		sessions: newSessions(),
+		parked:   make(map[*operation]struct{}),
+	}
+}
+
+// Wrap returns a handler that serves as next does and records it.
+func (a *Auditor) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.serve(next, w, r) })
+}
+
+// Close records the operations that still await an answer on a resumed stream
+// as disconnected. Call it when the handlers have returned and before the
+// recorder closes; a program that does not loses these few events at its end.
+func (a *Auditor) Close() {
+	a.mu.Lock()
+	a.closed = true
+	waiting := a.parked
+	a.parked = nil
+	a.mu.Unlock()
+	for op := range waiting {
+		op.expire()
+	}
+}
+
+func (a *Auditor) serve(next http.Handler, w http.ResponseWriter, r *http.Request) {
+	op := a.newOperation(r)
+	r = r.WithContext(context.WithValue(r.Context(), operationKey{}, op))
+	if op.body != nil {
+		r.Body = op.body
+	}
+	if err := a.rec.Ready(); err != nil {
+		op.refuse(w)
+		return
+	}
+	op.enter()
+	defer func() {
+		p := recover()
+		op.end(r.Context().Err() != nil, p != nil, isAbort(p))
+		if p != nil {
+			panic(p)
+		}
+	}()
+	next.ServeHTTP(wrap(w, op), r)
+}
+
+func isAbort(p any) bool {
+	err, ok := p.(error)
+	return ok && errors.Is(err, http.ErrAbortHandler)
+}
+
+type operationKey struct{}
+
+func operationFrom(ctx context.Context) *operation {
+	op, _ := ctx.Value(operationKey{}).(*operation)
+	return op
+}
+
+// Child returns an event of type t that belongs to the request of ctx: by the
+// same subject, from the same source, in the same session and trace. Outside
+// of a request it is an event without these.
+func Child(ctx context.Context, t emitter.Type) *emitter.Event {
+	op := operationFrom(ctx)
+	if op == nil {
+		return emitter.NewEvent(t)
+	}
+	return op.child(t)
+}

@@ -1,0 +1,329 @@
+package middleware
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+)
+
+// operation is one HTTP request on its way to its event.
+//
+// Its life: newOperation reads the request, enter makes it findable, begin and
+// pass watch the answer, end is the handler's return. The event is recorded
+// once: in pass, when the response to the request has ended; else in end; else,
+// for an answer that was broken off on a resumable stream, when it arrived on
+// another one or did not in time. A stream is recorded when it opens and, by a
+// second event, in end.
+type operation struct {
+	a     *Auditor
+	start time.Time
+	note  Note
+	body  *body // nil unless the request is a POST
+
+	httpMethod string
+	session    string // keyed digest of the session id, "" for none
+	version    string // MCP-Protocol-Version header
+	mirror     mirror
+	listens    bool   // GET that asks for a stream
+	entered    bool   // findable by session and id
+	cancels    string // id of the request that this cancels
+
+	mu        sync.Mutex // guards what follows
+	id        string     // idKey of the request, once known
+	event     *emitter.Event
+	described bool
+	what      kind
+	clean     cleaner
+	answer    answer
+	reply     *reply
+	cancelled bool
+	resumable bool
+	hijacked  bool
+	gone      bool
+	panicked  bool
+	aborted   bool
+	recorded  bool
+	opened    *emitter.Event // the event of a stream's opening, once recorded
+	timer     *time.Timer    // while parked
+}
+
+func (a *Auditor) newOperation(r *http.Request) *operation {
+	op := &operation{
+		a:          a,
+		start:      time.Now(),
+		httpMethod: r.Method,
+		session:    a.digests.keyed("session", r.Header.Get(headerSession)),
+		version:    r.Header.Get(headerVersion),
+		mirror:     mirrorOf(r.Header),
+		listens:    r.Method == http.MethodGet && accepts(r.Header, "text/event-stream"),
+		event:      emitter.NewEvent(emitter.TypeHTTPRequest),
+	}
+	op.answer.op = op
+	e := op.event
+	e.Source = a.source(r, e.AuditID, &op.clean)
+	e.Source.Extra.SessionID = op.session
+	e.Subjects, e.Auth = a.unverified(r.Header)
+	e.Target.Endpoint = op.clean.uri("target.endpoint", r.URL.Path, false)
+	e.Trace.TraceID, e.Trace.SpanID = traceContext(r.Header.Get("Traceparent"))
+	if r.Method == http.MethodPost && r.Body != nil {
+		op.body = readAhead(a, r.Body, r.ContentLength)
+		op.id = op.body.id()
+	}
+	return op
+}
+
+const (
+	headerSession = "Mcp-Session-Id"
+	headerVersion = "Mcp-Protocol-Version"
+)
+
+func accepts(h http.Header, media string) bool {
+	for _, v := range h.Values("Accept") {
+		if strings.Contains(strings.ToLower(v), media) {
+			return true
+		}
+	}
+	return false
+}
+
+// unverified describes a caller of whom nobody has verified anything.
+func (a *Auditor) unverified(h http.Header) (emitter.Subject, emitter.Auth) {
+	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
+	if scheme == "" {
+		return emitter.Subject{Type: "anonymous"}, emitter.Auth{Method: "anonymous"}
+	}
+	if token == "" {
+		token = scheme
+	}
+	return emitter.Subject{Type: "unverified"},
+		emitter.Auth{Method: "unverified", TokenRef: a.digests.keyed("token", strings.TrimSpace(token))}
+}
+
+// enter makes the operation findable for a cancel or a resumed answer, and
+// carries out a cancel.
+func (op *operation) enter() {
+	if op.session == "" || op.body == nil {
+		return
+	}
+	if op.cancels = op.body.cancels(); op.cancels != "" {
+		op.cancelOther(true)
+	}
+	if op.id == "" {
+		return
+	}
+	if anomaly := op.a.sessions.enter(op.session, op.id, op); anomaly != "" {
+		op.note.AddAnomaly(anomaly)
+		return
+	}
+	op.entered = true
+}
+
+func (op *operation) leave() {
+	if op.entered {
+		op.a.sessions.leave(op.session, op.id, op)
+	}
+}
+
+// cancelOther marks the operation that a cancel names, or takes the mark back.
+func (op *operation) cancelOther(mark bool) {
+	other := op.a.sessions.find(op.session, op.cancels)
+	if other == nil {
+		return
+	}
+	other.mu.Lock()
+	defer other.mu.Unlock()
+	other.cancelled = mark
+	if mark && other.timer != nil && !other.recorded {
+		other.record()
+	}
+}
+
+// begin is told the status of the answer and its header.
+func (op *operation) begin(status int, h http.Header) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.answer.begin(status, h)
+	if status < 300 && op.session == "" && op.body != nil && op.body.method() == "initialize" {
+		op.session = op.a.digests.keyed("session", h.Get(headerSession))
+		op.event.Source.Extra.SessionID = op.session
+	}
+	if op.httpMethod == http.MethodGet && status == http.StatusOK && op.answer.media == mediaSSE {
+		op.listens = true
+		op.open()
+	}
+}
+
+// pass is shown the next bytes of the answer before they are written.
+func (op *operation) pass(p []byte) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.answer.pass(p)
+}
+
+// answered is told of a JSON-RPC response in the answer; op.mu is held.
+func (op *operation) answered(r reply) {
+	if op.listens {
+		op.answerOther(r)
+		return
+	}
+	if op.opened != nil || op.recorded {
+		return
+	}
+	if op.id == "" && op.body != nil {
+		op.id = op.body.id() // it may have stood behind the first PeekLimit bytes
+	}
+	lone := r.id == "" && r.isError && !op.batch()
+	if !lone && (op.id == "" || r.id != op.id) {
+		op.answer.other = true
+		return
+	}
+	op.reply = &r
+	op.record()
+}
+
+// answerOther concludes the operation whose answer arrived on this stream.
+func (op *operation) answerOther(r reply) {
+	if other := op.a.sessions.find(op.session, r.id); other != nil {
+		other.mu.Lock()
+		defer other.mu.Unlock()
+		if !other.recorded {
+			other.reply = &r
+			other.record()
+		}
+	}
+}
+
+// streamed is told that a message of a stream has passed; op.mu is held. The
+// first one opens a stream that a POST asked for.
+func (op *operation) streamed() {
+	if op.opened == nil && !op.recorded && op.body != nil && op.body.method() == methodListen {
+		op.open()
+	}
+}
+
+// end is the handler's return.
+func (op *operation) end(gone, panicked, aborted bool) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.gone, op.panicked, op.aborted = gone, panicked && !aborted, aborted
+	op.resumable = op.answer.stream.HasID()
+	if op.answer.status == 0 && !panicked && !op.hijacked {
+		op.answer.status = http.StatusOK // what net/http sends then
+	}
+	if op.cancels != "" && op.answer.status >= 300 {
+		op.cancelOther(false)
+	}
+	switch {
+	case op.opened != nil:
+		op.close()
+	case op.recorded:
+	case op.mayResume() && op.park():
+	default:
+		op.record()
+	}
+	op.a.digests.release(&op.answer.seen)
+}
+
+// mayResume reports whether the answer may still arrive on another stream.
+func (op *operation) mayResume() bool {
+	return op.resumable && op.entered && !op.cancelled && !op.panicked && !modern(op.revision())
+}
+
+// park lets the operation wait for its answer on another stream.
+func (op *operation) park() bool {
+	op.a.mu.Lock()
+	defer op.a.mu.Unlock()
+	if op.a.closed || len(op.a.parked) >= maxParked {
+		return false
+	}
+	op.describe()
+	op.body = nil // it may hold PeekLimit bytes
+	op.a.parked[op] = struct{}{}
+	op.timer = time.AfterFunc(ResumeWait, op.expire)
+	return true
+}
+
+// expire ends the wait for an answer that did not come.
+func (op *operation) expire() {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	if !op.recorded {
+		op.gone = true
+		op.record()
+	}
+}
+
+// record concludes the event and stores it; op.mu is held.
+func (op *operation) record() {
+	op.recorded = true
+	op.leave()
+	if op.timer != nil {
+		op.timer.Stop()
+		op.a.mu.Lock()
+		delete(op.a.parked, op)
+		op.a.mu.Unlock()
+	}
+	op.describe()
+	op.conclude()
+	follow := op.sessionStart()
+	op.emit(op.event)
+	if follow != nil {
+		op.emit(follow)
+	}
+}
+
+// emit stores e however the request's own context has ended.
+func (op *operation) emit(e *emitter.Event) {
+	ctx, cancel := context.WithTimeout(context.Background(), EmitTimeout)
+	defer cancel()
+	_ = op.a.rec.Emit(ctx, e) // the recorder counts and tells; the answer passes all the same
+}
+
+// child returns an event that belongs to this operation.
+func (op *operation) child(t emitter.Type) *emitter.Event {
+	noted := op.note.read()
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	c := op.event.Child(t)
+	if noted.subject != (emitter.Subject{}) {
+		c.Subjects = noted.subject
+	}
+	if noted.auth.Method != "" {
+		c.Auth = noted.auth
+	}
+	c.Delegation = noted.delegation
+	return c
+}
+
+func (op *operation) batch() bool { return op.body != nil && op.body.batch() }
+
+// revision returns the protocol revision that the request names.
+func (op *operation) revision() string {
+	if op.body != nil {
+		if v := op.body.version(); v != "" {
+			return v
+		}
+	}
+	return op.version
+}
+
+// refuse answers a request that could not be recorded, before it runs.
+func (op *operation) refuse(w http.ResponseWriter) {
+	id := "null"
+	if op.body != nil {
+		id = op.body.answerID()
+	}
+	op.note.Fail(emitter.ReasonAuditUnavailable, "")
+	op.mu.Lock()
+	op.answer.status = http.StatusServiceUnavailable
+	op.record()
+	op.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", "5")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = w.Write([]byte(`{"jsonrpc":"2.0","id":` + id + `,"error":{"code":-32603,"message":"the audit trail cannot take this call, so it was not run"}}` + "\n"))
+}

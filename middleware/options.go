@@ -1,0 +1,71 @@
+package middleware
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+)
+
+// Recorder stores events; [emitter.Emitter] is one. It must be safe for
+// concurrent use.
+type Recorder interface {
+	// Ready reports whether an event can be stored. A request is refused with
+	// status 503 while it reports an error.
+	Ready() error
+	// Emit stores e, which it takes over. The answer that e is about waits for
+	// it; an error is the recorder's to count and to tell.
+	Emit(ctx context.Context, e *emitter.Event) error
+}
+
+var _ Recorder = (*emitter.Emitter)(nil)
+
+// Bounds and times of the middleware.
+const (
+	// PeekLimit is how many bytes of a request's body are read before the
+	// handler runs; the rest is scanned as the handler reads it.
+	PeekLimit = 1 << 20
+	// DefaultMaxData bounds recorded arguments and results, in bytes of JSON.
+	DefaultMaxData = 1 << 10
+	// ResumeWait is how long an answer that was broken off on a resumable
+	// stream may take to arrive on another one.
+	ResumeWait = 5 * time.Minute
+	// EmitTimeout bounds the storing of one event, whatever has become of the
+	// request.
+	EmitTimeout = 10 * time.Second
+
+	maxSessions = 10000    // sessions remembered, for their client's name and their length
+	maxInFlight = 1024     // requests of one session that can be cancelled or resumed
+	dataCapture = 64 << 10 // bytes of a message kept for redaction where data is recorded
+)
+
+// Digest says how the digests of messages are made.
+type Digest string
+
+// The digests.
+const (
+	DigestHMAC   Digest = "hmac"   // keyed: cannot be guessed; the default
+	DigestSHA256 Digest = "sha256" // comparable by anyone, guessable for short messages
+	DigestNone   Digest = "none"
+)
+
+// Options configure the middleware. The zero value works.
+type Options struct {
+	// Key of the digests of sessions, tokens and messages. Empty: a random key,
+	// so that digests can be compared within this process only.
+	Key []byte
+	// Digest of requests and answers; empty: DigestHMAC. Session ids and tokens
+	// are keyed whatever it says.
+	Digest Digest
+	// TrustedProxies may name the client's address in X-Forwarded-For.
+	TrustedProxies []netip.Prefix
+	// PrivilegedTools are patterns as in [path.Match] for names of tools whose
+	// calls are marked as privileged.
+	PrivilegedTools []string
+	// RequestData and ResponseData record the messages themselves, redacted.
+	RequestData, ResponseData bool
+	// MaxData bounds each of them, in bytes of JSON; zero: DefaultMaxData, at
+	// most [emitter.MaxData].
+	MaxData int
+}

@@ -1,0 +1,131 @@
+package middleware
+
+import (
+	"net/http"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+)
+
+// ending is all that decides an outcome.
+type ending struct {
+	denied    emitter.Reason // an authorizer's, "" for none
+	failed    emitter.Reason // the handler's own word on why it could not answer
+	status    int            // HTTP status, 0 for none
+	session   bool           // the request named a session
+	wants     bool           // the request asks for a JSON-RPC response
+	opened    bool           // the answer is a stream that has begun
+	message   bool           // the request is JSON-RPC
+	encoded   bool           // the answer could not be looked into
+	cancelled bool
+	gone      bool // the client's connection was lost
+	modern    bool // in a revision in which that is a cancel
+	panicked  bool
+	aborted   bool // the handler broke off with http.ErrAbortHandler
+	method    string
+	reply     *reply // the response to this request, nil for none
+}
+
+// outcome says how an operation ended, by the first of these that is known: a
+// denial, a cancel, the JSON-RPC response, a break, the HTTP status.
+func (x *ending) outcome() (emitter.Outcome, emitter.Reason) {
+	if x.denied != "" {
+		return emitter.OutcomeDenied, x.denied
+	}
+	switch x.status {
+	case http.StatusUnauthorized:
+		return emitter.OutcomeDenied, emitter.ReasonUnauthenticated
+	case http.StatusForbidden:
+		return emitter.OutcomeDenied, emitter.ReasonForbidden
+	case http.StatusTooManyRequests:
+		return emitter.OutcomeDenied, emitter.ReasonRateLimited
+	}
+	switch {
+	case x.cancelled:
+		return emitter.OutcomeFailure, emitter.ReasonCancelled
+	case x.reply != nil:
+		return x.reply.outcome(x.method)
+	case x.gone && x.modern && x.message:
+		return emitter.OutcomeFailure, emitter.ReasonCancelled
+	case x.gone:
+		return emitter.OutcomeFailure, emitter.ReasonDisconnected
+	case x.panicked:
+		return emitter.OutcomeError, emitter.ReasonPanic
+	case x.failed != "":
+		return emitter.OutcomeError, x.failed
+	case x.aborted:
+		return emitter.OutcomeError, emitter.ReasonUpstreamAborted
+	}
+	return x.byStatus()
+}
+
+// byStatus decides where no response was seen.
+func (x *ending) byStatus() (emitter.Outcome, emitter.Reason) {
+	switch {
+	case x.status >= 500:
+		return emitter.OutcomeError, emitter.ReasonHTTPError
+	case x.status >= 400:
+		return emitter.OutcomeFailure, x.clientError()
+	case x.status >= 300 && x.status != http.StatusNotModified:
+		return emitter.OutcomeFailure, emitter.ReasonRedirected
+	case x.wants && !x.opened && !x.encoded:
+		return emitter.OutcomeError, emitter.ReasonNoResponse
+	}
+	return emitter.OutcomeSuccess, ""
+}
+
+func (x *ending) clientError() emitter.Reason {
+	switch x.status {
+	case http.StatusNotFound:
+		if x.session {
+			return emitter.ReasonSessionNotFound
+		}
+		return emitter.ReasonNotFound
+	case http.StatusMethodNotAllowed:
+		return emitter.ReasonMethodNotAllowed
+	case http.StatusNotAcceptable:
+		return emitter.ReasonNotAcceptable
+	case http.StatusRequestEntityTooLarge:
+		return emitter.ReasonTooLarge
+	case http.StatusUnsupportedMediaType:
+		return emitter.ReasonMediaType
+	}
+	return emitter.ReasonBadRequest
+}
+
+// outcome says what a response means to the request that it answers.
+func (r *reply) outcome(method string) (emitter.Outcome, emitter.Reason) {
+	switch {
+	case r.isError && r.code.Set && r.code.Value == codeInternalError:
+		return emitter.OutcomeError, emitter.ReasonInternalError
+	case r.isError:
+		return emitter.OutcomeFailure, reasonOf(r.code)
+	case r.toolError:
+		return emitter.OutcomeFailure, emitter.ReasonToolError
+	case r.resultType == "input_required":
+		return emitter.OutcomePending, emitter.ReasonInputRequired
+	case r.resultType == "task", r.task && method == "tools/call":
+		return emitter.OutcomePending, emitter.ReasonTaskStarted
+	}
+	return emitter.OutcomeSuccess, ""
+}
+
+const codeInternalError = -32603
+
+var codeReasons = map[int64]emitter.Reason{
+	-32700: emitter.ReasonParseError,
+	-32600: emitter.ReasonInvalidRequest,
+	-32601: emitter.ReasonMethodNotFound,
+	-32602: emitter.ReasonInvalidParams,
+	-32002: emitter.ReasonResourceNotFound,
+	-32020: emitter.ReasonHeaderMismatch,
+	-32021: emitter.ReasonMissingCapability,
+	-32022: emitter.ReasonUnsupportedVers,
+	-32042: emitter.ReasonURLElicitation,
+}
+
+func reasonOf(code emitter.Int) emitter.Reason {
+	if r, ok := codeReasons[code.Value]; ok && code.Set {
+		return r
+	}
+	return emitter.ReasonRPCError
+}

@@ -1,0 +1,140 @@
+package middleware
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// trail is a sink that keeps events as a reader of the trail would see them:
+// decoded from what was stored.
+type trail struct {
+	mu     sync.Mutex
+	events []*emitter.Event
+	seen   func(*emitter.Event) // called as each event is stored
+}
+
+func (tr *trail) Send(_ context.Context, batch []emitter.Record) (int, error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	for _, r := range batch {
+		e, err := emitter.Decode(r.Body)
+		if err != nil {
+			return 0, err
+		}
+		tr.events = append(tr.events, e)
+		if tr.seen != nil {
+			tr.seen(e)
+		}
+	}
+	return len(batch), nil
+}
+
+func (tr *trail) all() []*emitter.Event {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return append([]*emitter.Event(nil), tr.events...)
+}
+
+// lines returns the events in short: type, outcome, reason, target.
+func (tr *trail) lines() []string {
+	var out []string
+	for _, e := range tr.all() {
+		out = append(out, strings.Join(strings.Fields(fmt.Sprint(e.Type, " ", e.Outcome, " ", e.Reason, " ", e.Target.Name)), " "))
+	}
+	return out
+}
+
+// one returns the only event.
+func (tr *trail) one(t *testing.T) *emitter.Event {
+	t.Helper()
+	all := tr.all()
+	if len(all) != 1 {
+		t.Fatalf("%d events, want one: %v", len(all), tr.lines())
+	}
+	return all[0]
+}
+
+func stored(dst []byte, e *emitter.Event) []byte { return append(dst, e.Stored()...) }
+
+// record returns an auditor and what it records.
+func record(t testing.TB, opt Options) (*Auditor, *trail, *emitter.Emitter) {
+	t.Helper()
+	tr := new(trail)
+	em, err := emitter.New(emitter.Options{}, emitter.Route{Name: "trail", Format: stored, Sink: tr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(em, opt), tr, em
+}
+
+// exchange is one request and the answer that a handler gives to it.
+type exchange struct {
+	verb   string // GET, POST if empty
+	header string // lines of "Name: value"
+	body   string
+	status int // 200 if 0
+	reply  string
+	// header of the answer, lines of "Name: value"
+	with string
+}
+
+func (x exchange) request() *http.Request {
+	verb := x.verb
+	if verb == "" {
+		verb = http.MethodPost
+	}
+	r := httptest.NewRequest(verb, "/mcp", strings.NewReader(x.body))
+	if verb == http.MethodPost {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	setHeader(r.Header, x.header)
+	return r
+}
+
+func setHeader(h http.Header, lines string) {
+	for line := range strings.Lines(lines) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), ": ")
+		if ok {
+			h.Set(name, value)
+		}
+	}
+}
+
+// ServeHTTP gives the answer, after reading the request as a handler does.
+func (x exchange) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	if x.reply != "" && x.reply[0] == '{' {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	if strings.HasPrefix(x.reply, "data:") || strings.HasPrefix(x.reply, "id:") {
+		w.Header().Set("Content-Type", "text/event-stream")
+	}
+	setHeader(w.Header(), x.with)
+	if x.status != 0 {
+		w.WriteHeader(x.status)
+	}
+	if x.reply != "" {
+		_, _ = io.WriteString(w, x.reply)
+	}
+}
+
+// run sends x through an auditor of its own and returns what it recorded.
+func (x exchange) run(t testing.TB, opt Options) (*httptest.ResponseRecorder, *trail) {
+	t.Helper()
+	a, tr, _ := record(t, opt)
+	w := httptest.NewRecorder()
+	a.Wrap(x).ServeHTTP(w, x.request())
+	return w, tr
+}

@@ -157,7 +157,7 @@ func (m message) anomalies(e *emitter.Event) {
 	if m.scan.Folded() {
 		addAnomaly(e, emitter.AnomalyKeyCase)
 	}
-	if m.object() && m.method() != "" && m.id() == "" && (!m.notification() || m.kind(qID) != jsonscan.None) {
+	if m.scan.Done() && m.object() && m.method() != "" && m.id() == "" && (!m.notification() || m.kind(qID) != jsonscan.None) {
 		addAnomaly(e, emitter.AnomalyNoID)
 	}
 }

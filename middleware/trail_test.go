@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.uber.org/goleak"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
@@ -29,9 +31,12 @@ func (tr *trail) Send(_ context.Context, batch []emitter.Record) (int, error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	for _, r := range batch {
+		if err := valid(r.Body); err != nil {
+			panic(err)
+		}
 		e, err := emitter.Decode(r.Body)
 		if err != nil {
-			return 0, err
+			panic(err)
 		}
 		tr.events = append(tr.events, e)
 		if tr.seen != nil {
@@ -39,6 +44,23 @@ func (tr *trail) Send(_ context.Context, batch []emitter.Record) (int, error) {
 		}
 	}
 	return len(batch), nil
+}
+
+// schema is the published one: every event of every test is held against it.
+var schema = sync.OnceValues(func() (*jsonschema.Schema, error) {
+	return jsonschema.NewCompiler().Compile("../docs/schema/event-1.0.json")
+})
+
+func valid(line []byte) error {
+	s, err := schema()
+	if err != nil {
+		return err
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
+	if err != nil {
+		return err
+	}
+	return s.Validate(v)
 }
 
 func (tr *trail) all() []*emitter.Event {

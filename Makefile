@@ -1,0 +1,50 @@
+# What must be there first: go, make, git, gcc, and Node 20 or newer with npm. integration/need.sh checks it.
+.PHONY: build demo test race lint golangci fuzz integration peers bench docs check dist
+
+VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.release=$(VERSION)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME ?= 20s
+
+build: ## bin/vmcp-audit
+	@sh integration/need.sh go
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/vmcp-audit ./cmd/vmcp-audit
+
+demo: build ## an audited conversation; ARGS=--once ends after it
+	@bin/vmcp-audit serve --demo $(ARGS)
+
+test: peers ## every test, integration included
+	go test -race ./...
+	cd integration && go test -race ./...
+
+race: ## the tests that need no peers, several times over
+	go test -race -count=3 ./...
+
+lint: ## gofmt, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l . && false; }
+	go vet ./... && go run $(STATICCHECK) ./... && cd integration && go vet ./... && go run $(STATICCHECK) ./...
+
+golangci: ## the longer list of .golangci.yml; the first run builds the linter
+	go run $(GOLANGCI) run ./...
+
+fuzz: ## each fuzz target for FUZZTIME
+	sh integration/fuzz.sh $(FUZZTIME)
+
+integration: peers ## against real servers and clients
+	cd integration && go test -race ./...
+
+peers:
+	@sh integration/need.sh go git gcc node npm
+	cd integration/npm && npm ci --no-audit --no-fund --loglevel=error
+
+bench: ## what the audit costs, beside the bare handlers
+	go test -run '^$$' -bench . -benchmem ./emitter ./middleware ./middleware/internal/...
+
+docs: ## the generated pages
+	go run ./docs/gen
+
+check: lint test ## what has to pass before a change lands
+
+dist: ## release binaries and their checksums
+	sh integration/dist.sh '$(LDFLAGS)'

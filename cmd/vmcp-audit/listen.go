@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/config"
+)
+
+// Times of the clients' connections. None limits a body or an answer.
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+)
+
+// listener is a server that has its port and not yet begun to serve.
+type listener struct {
+	net.Listener
+	server *http.Server
+	cfg    config.Config
+}
+
+func listen(ctx context.Context, cfg config.Config, h http.Handler, log *slog.Logger) (*listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("%sLISTEN: %w", config.Prefix, err)
+	}
+	return &listener{Listener: l, cfg: cfg, server: &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}}, nil
+}
+
+// url returns the address of path as a client on this machine writes it.
+func (l *listener) url(path string) string {
+	host, port, _ := net.SplitHostPort(l.Addr().String())
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port) + path
+}
+
+// serve serves until ctx ends, then stops: after SHUTDOWN_DELAY no new request
+// is taken, after DRAIN_TIMEOUT those under way are broken off.
+func (l *listener) serve(ctx context.Context) error {
+	failed := make(chan error, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { failed <- l.server.Serve(l.Listener) })
+	defer wg.Wait()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	time.Sleep(l.cfg.ShutdownDelay)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.DrainTimeout)
+	defer cancel()
+	if err := l.server.Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
+		return l.server.Close()
+	} else if err != nil {
+		return err
+	}
+	return nil
+}

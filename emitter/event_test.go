@@ -12,10 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 )
-
-var ignoreStored = cmpopts.IgnoreUnexported(Event{})
 
 // filled returns an event in which every field has a value of its own.
 func filled(t *testing.T) *Event {
@@ -150,7 +147,7 @@ func TestHostileText(t *testing.T) {
 // documents and the schema are made from.
 func TestBounds(t *testing.T) {
 	e := filled(t)
-	eachField(reflect.ValueOf(e).Elem(), func(v reflect.Value, tag reflect.StructTag) {
+	eachField(reflect.ValueOf(e).Elem(), func(v reflect.Value, _ reflect.StructTag) {
 		long := strings.Repeat("é", 2000)
 		switch {
 		case v.Kind() == reflect.String:

@@ -125,6 +125,7 @@ func (an *answer) pass(p []byte) {
 		an.stream.Write(p)
 	case mediaText:
 		an.keep(p, keptText)
+	default:
 	}
 }
 

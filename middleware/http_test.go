@@ -227,8 +227,10 @@ func TestNote(t *testing.T) {
 		Auth:       emitter.Auth{Method: "jwt", Verified: true, ClientID: "desk", TokenRef: e.Auth.TokenRef},
 		Delegation: emitter.Delegation{Chain: []emitter.Actor{{Sub: "agent"}}},
 		Decision:   emitter.Decision{Effect: "deny", PolicyIDs: []string{"p1"}},
-		Target: emitter.Target{Type: "tool", Name: "echo", Method: "tools/call", Endpoint: "/mcp",
-			Server: emitter.Server{Name: "files", Host: "files.internal", Port: 443}, Tool: "delete_file", Definition: "sha256:00", Privileged: true},
+		Target: emitter.Target{
+			Type: "tool", Name: "echo", Method: "tools/call", Endpoint: "/mcp",
+			Server: emitter.Server{Name: "files", Host: "files.internal", Port: 443}, Tool: "delete_file", Definition: "sha256:00", Privileged: true,
+		},
 		Controls: []string{"AC-6(9)", "AC-3"}, Anomalies: []string{"odd"},
 	}
 	got := emitter.Event{
@@ -278,16 +280,20 @@ func TestSource(t *testing.T) {
 		want                 emitter.Source
 	}{
 		{"direct", "203.0.113.9:1234", "", emitter.Source{Value: "203.0.113.9", Peer: "203.0.113.9", Port: 1234}},
-		{"a stranger's claim", "203.0.113.9:1234", "X-Forwarded-For: 1.1.1.1",
-			emitter.Source{Value: "203.0.113.9", Peer: "203.0.113.9", Port: 1234, Extra: emitter.SourceExtra{ForwardedClaimed: "1.1.1.1"}}},
+		{
+			"a stranger's claim", "203.0.113.9:1234", "X-Forwarded-For: 1.1.1.1",
+			emitter.Source{Value: "203.0.113.9", Peer: "203.0.113.9", Port: 1234, Extra: emitter.SourceExtra{ForwardedClaimed: "1.1.1.1"}},
+		},
 		{"trusted proxy", "10.0.0.7:1", "X-Forwarded-For: 198.51.100.1", emitter.Source{Value: "198.51.100.1", Peer: "10.0.0.7", Port: 1}},
 		{"rightmost hop that is no proxy", "10.0.0.7:1", "X-Forwarded-For: 6.6.6.6, 198.51.100.1, 10.0.0.8", emitter.Source{Value: "198.51.100.1", Peer: "10.0.0.7", Port: 1}},
 		{"proxies only", "10.0.0.7:1", "X-Forwarded-For: 10.0.0.9, 10.0.0.8", emitter.Source{Value: "10.0.0.9", Peer: "10.0.0.7", Port: 1}},
 		{"with ports and brackets", "[fd00::1]:1", "X-Forwarded-For: [2001:db8::1]:99, 10.0.0.8:4", emitter.Source{Value: "2001:db8::1", Peer: "fd00::1", Port: 1}},
 		{"mapped address", "[::ffff:10.0.0.7]:1", "X-Forwarded-For: 1.2.3.4", emitter.Source{Value: "1.2.3.4", Peer: "10.0.0.7", Port: 1}},
 		{"unreadable hop", "10.0.0.7:1", "X-Forwarded-For: 1.2.3.4, unknown", emitter.Source{Value: "10.0.0.7", Peer: "10.0.0.7", Port: 1}},
-		{"Forwarded is a claim", "10.0.0.7:1", "Forwarded: for=1.2.3.4",
-			emitter.Source{Value: "10.0.0.7", Peer: "10.0.0.7", Port: 1, Extra: emitter.SourceExtra{ForwardedClaimed: "for=1.2.3.4"}}},
+		{
+			"Forwarded is a claim", "10.0.0.7:1", "Forwarded: for=1.2.3.4",
+			emitter.Source{Value: "10.0.0.7", Peer: "10.0.0.7", Port: 1, Extra: emitter.SourceExtra{ForwardedClaimed: "for=1.2.3.4"}},
+		},
 		{"unix socket", "@", "", emitter.Source{Type: "local", Value: "@", Peer: "@"}},
 	}
 	for _, tt := range tests {

@@ -171,7 +171,7 @@ func FuzzOutcome(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, reply []byte, size uint8) {
 		a, tr, _ := record(t, Options{})
-		a.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			for piece := range slices.Chunk(reply, int(size)+1) {
 				_, _ = w.Write(piece)

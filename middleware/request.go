@@ -93,13 +93,14 @@ func (m message) id() string { return idText(m.scan.Value(qID)) }
 func (m message) idKey() string { return idKey(m.scan.Value(qID)) }
 
 func idText(v *jsonscan.Value) string {
-	switch {
-	case v.Kind == jsonscan.String:
+	switch v.Kind {
+	case jsonscan.String:
 		return `"` + string(v.Raw()) + `"`
-	case v.Kind == jsonscan.Number:
+	case jsonscan.Number:
 		return string(v.Raw())
+	default:
+		return ""
 	}
-	return ""
 }
 
 // idKey makes ids comparable that are written differently: a server may send

@@ -98,7 +98,7 @@ func TestStreamIsRecordedWhenItOpensAndWhenItEnds(t *testing.T) {
 
 func TestSubscriptionIsRecordedAtItsAcknowledgement(t *testing.T) {
 	a, tr, _ := record(t, Options{})
-	a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
+	a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
 		sseHeader(w)
 		if n := len(tr.all()); n != 0 {
 			t.Errorf("%d events before the acknowledgement", n)
@@ -186,8 +186,11 @@ func TestCancelAndDisconnect(t *testing.T) {
 		want   []string
 	}{
 		{"legacy disconnect", inSession, callEcho, nil, func(_ *Auditor, stop func()) { stop() }, []string{"mcp_tool_call failure disconnected echo"}},
-		{"modern close is a cancel", "", `{"id":7,"method":"tools/call","params":{"name":"echo","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`, nil,
-			func(_ *Auditor, stop func()) { stop() }, []string{"mcp_tool_call failure cancelled echo"}},
+		{
+			"modern close is a cancel", "", `{"id":7,"method":"tools/call","params":{"name":"echo","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`, nil,
+			func(_ *Auditor, stop func()) { stop() },
+			[]string{"mcp_tool_call failure cancelled echo"},
+		},
 		{"cancel", inSession, callEcho, nil, func(a *Auditor, stop func()) {
 			a.Wrap(cancelled).ServeHTTP(httptest.NewRecorder(), cancelled.request())
 			stop()

@@ -91,12 +91,12 @@ func (tr *trail) one(t *testing.T) *emitter.Event {
 func stored(dst []byte, e *emitter.Event) []byte { return append(dst, e.Stored()...) }
 
 // record returns an auditor and what it records.
-func record(t testing.TB, opt Options) (*Auditor, *trail, *emitter.Emitter) {
-	t.Helper()
+func record(tb testing.TB, opt Options) (*Auditor, *trail, *emitter.Emitter) {
+	tb.Helper()
 	tr := new(trail)
 	em, err := emitter.New(emitter.Options{}, emitter.Route{Name: "trail", Format: stored, Sink: tr})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return New(em, opt), tr, em
 }
@@ -153,9 +153,9 @@ func (x exchange) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // run sends x through an auditor of its own and returns what it recorded.
-func (x exchange) run(t testing.TB, opt Options) (*httptest.ResponseRecorder, *trail) {
-	t.Helper()
-	a, tr, _ := record(t, opt)
+func (x exchange) run(tb testing.TB, opt Options) (*httptest.ResponseRecorder, *trail) {
+	tb.Helper()
+	a, tr, _ := record(tb, opt)
 	w := httptest.NewRecorder()
 	a.Wrap(x).ServeHTTP(w, x.request())
 	return w, tr

@@ -27,7 +27,7 @@ func (p *program) load(cmd *cobra.Command, need config.Need, flags ...string) (c
 	}
 	log := p.logger(cfg.LogLevel)
 	for _, w := range warnings {
-		log.Warn(w)
+		log.Warn("configuration", "warning", w)
 	}
 	return cfg, log, nil
 }

@@ -44,7 +44,7 @@ func (p *program) tail() *cobra.Command {
 		Example: `  vmcp-audit tail -f audit.jsonl
   vmcp-audit tail --outcome denied,error --since 1h audit.jsonl
   vmcp-audit tail --type mcp_tool_call --user alice -o json audit.jsonl`,
-		Args: func(cmd *cobra.Command, args []string) error {
+		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("tail takes one file, not %d\nhint: vmcp-audit tail --help", len(args))
 			}

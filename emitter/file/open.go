@@ -183,10 +183,10 @@ func (s *Sink) openStdout() error {
 
 // checkKind refuses what cannot sensibly be appended to.
 func checkKind(path string, info fs.FileInfo) error {
-	switch kind := info.Mode().Type(); {
-	case kind == 0, kind == fs.ModeNamedPipe, kind == fs.ModeDevice|fs.ModeCharDevice:
+	switch info.Mode().Type() {
+	case 0, fs.ModeNamedPipe, fs.ModeDevice | fs.ModeCharDevice:
 		return nil
-	case kind == fs.ModeDir:
+	case fs.ModeDir:
 		return emitter.Blocked(pathError("open", path, syscall.EISDIR))
 	default:
 		return emitter.Blocked(pathError("open", path,

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,6 +49,7 @@ type trial struct {
 }
 
 func newTrial(t *testing.T, seed uint64) *trial {
+	t.Helper()
 	r := &trial{
 		t: t, rng: rand.New(rand.NewPCG(seed, 4484)), path: logPath(t),
 		risk: 0.15, synced: map[uint64]int64{}, named: map[uint64]bool{},
@@ -101,7 +103,7 @@ func (r *trial) run() {
 		case r.risk == 0:
 		case r.chance(0.1):
 			_ = r.sink.Reopen()
-		case r.chance(0.1):
+		case r.chance(0.11):
 			r.losePower()
 		case r.opt.MaxSize == 0 && r.chance(0.1):
 			r.moveAway()
@@ -196,7 +198,7 @@ func (r *trial) losePower() {
 
 // files returns the names of all files, the oldest first.
 func (r *trial) files() []string {
-	return append(r.moved[:len(r.moved):len(r.moved)], numberedFiles(r.t, r.path)...)
+	return append(slices.Clip(r.moved), numberedFiles(r.t, r.path)...)
 }
 
 // check compares the files with what was sent and confirmed.
@@ -291,4 +293,4 @@ func (f *watchedFile) Truncate(size int64) error {
 	return f.handle.Truncate(size)
 }
 
-func inode(info fs.FileInfo) uint64 { return uint64(info.Sys().(*syscall.Stat_t).Ino) }
+func inode(info fs.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }

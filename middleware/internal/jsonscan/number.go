@@ -37,6 +37,7 @@ func (s *Scanner) number(c byte) bool {
 		next = digits(c, inExp)
 	case inExp:
 		next = either(isDigit(c), inExp, afterValue)
+	default:
 	}
 	if next == afterValue {
 		s.endScalar()

@@ -150,14 +150,14 @@ func (s *Scanner) step(c byte) bool {
 	case inLiteral:
 		s.literal(c)
 		return true
-	}
-	if s.state >= inMinus && s.state <= inExp {
+	case inMinus, inZero, inInt, inDot, inFrac, inE, inSign, inExp:
 		return s.number(c)
+	default:
+		if c != ' ' && c != '\n' && c != '\r' && c != '\t' {
+			s.token(c)
+		}
+		return true
 	}
-	if c != ' ' && c != '\n' && c != '\r' && c != '\t' {
-		s.token(c)
-	}
-	return true
 }
 
 func (s *Scanner) token(c byte) {
@@ -264,21 +264,23 @@ func (s *Scanner) beginValue(c byte) {
 		s.state = failed
 		return
 	}
-	switch {
-	case c == '"':
+	switch c {
+	case '"':
 		s.beginScalar(String, inString)
-	case c == 't':
-		s.beginScalar(True, inLiteral)
-		s.rest = "rue"
-	case c == 'f':
-		s.beginScalar(False, inLiteral)
-		s.rest = "alse"
-	case c == 'n':
-		s.beginScalar(Null, inLiteral)
-		s.rest = "ull"
+	case 't':
+		s.beginLiteral(True, "true")
+	case 'f':
+		s.beginLiteral(False, "false")
+	case 'n':
+		s.beginLiteral(Null, "null")
 	default:
 		s.beginNumber(c)
 	}
+}
+
+func (s *Scanner) beginLiteral(k Kind, word string) {
+	s.beginScalar(k, inLiteral)
+	s.rest = word[1:]
 }
 
 func (s *Scanner) beginScalar(k Kind, next state) {

@@ -23,16 +23,18 @@ const (
 
 // program is what the commands share.
 type program struct {
+	name           string // as the user called it
 	environ        []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
-// run runs one command and returns its exit code.
+// run runs the command that args, beginning with the program's name, say, and
+// returns its exit code.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := &program{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
+	p := &program{name: args[0], environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
 	root := p.root()
-	root.SetArgs(args)
+	root.SetArgs(args[1:])
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

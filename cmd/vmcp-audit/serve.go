@@ -89,7 +89,7 @@ func (p *program) converse(ctx context.Context, l *listener, cfg config.Config, 
 	}
 	fmt.Fprintf(p.stdout, "\nThe denied call in full:\n\n%s\n", shown.event)
 	if len(cfg.Files) > 0 && cfg.Files[0].Path != file.Stdout {
-		fmt.Fprintf(p.stdout, "\nAll of them are in %s. Show them again: vmcp-audit tail %[1]s\n", cfg.Files[0].Path)
+		fmt.Fprintf(p.stdout, "\nAll of them are in %s. Show them again: %s tail %[1]s\n", cfg.Files[0].Path, p.name)
 	}
 	return nil
 }

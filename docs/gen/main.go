@@ -52,6 +52,7 @@ func pages(root string) (map[string][]byte, error) {
 		"docs/events.md":             eventsPage(fields),
 		"docs/schema/event-1.0.json": append(s, '\n'),
 		"docs/configuration.md":      conf.Bytes(),
+		"docs/redaction.md":          redactionPage(),
 		".env.example":               example.Bytes(),
 	}, nil
 }

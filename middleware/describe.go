@@ -40,12 +40,12 @@ func (op *operation) describe() {
 	case op.httpMethod == http.MethodDelete && op.session != "":
 		e.Type, e.Target.Type, x.Transport = emitter.TypeSessionEnd, "session", transportHTTP
 	}
-	client, version := op.a.sessions.count(op.session)
+	op.a.sessions.count(op.session)
 	if e.Client == (emitter.Client{}) {
-		e.Client = client
+		e.Client = op.known.client
 	}
 	if x.MCPVersion == "" {
-		x.MCPVersion = version
+		x.MCPVersion = op.known.version
 	}
 }
 
@@ -121,7 +121,7 @@ func (op *operation) conclude() {
 	e.Target.Privileged = op.a.privileged(e)
 	end := ending{
 		denied: noted.denied, failed: noted.failed, status: an.status, session: op.session != "",
-		wants: op.what.wants, message: op.what.message, method: op.what.method, modern: op.what.modern,
+		wants: op.what.wants, method: op.what.method, modern: op.what.modern,
 		opened: op.opened != nil, encoded: an.media == mediaEncoded, cancelled: op.cancelled,
 		gone: op.gone, panicked: op.panicked, aborted: op.aborted, reply: op.reply,
 	}
@@ -185,7 +185,7 @@ func (op *operation) sessionStart() *emitter.Event {
 	if e.Type != emitter.TypeInitialize || e.Outcome != emitter.OutcomeSuccess || op.session == "" {
 		return nil
 	}
-	op.a.sessions.open(op.session, e.Client, e.Metadata.Extra.MCPVersion, op.start)
+	op.a.sessions.open(op.session, peer{e.Client, e.Metadata.Extra.MCPVersion}, op.start)
 	c := e.Child(emitter.TypeSessionStart)
 	c.Conclude(emitter.OutcomeSuccess, "")
 	c.Target = emitter.Target{Type: "session", Endpoint: e.Target.Endpoint}

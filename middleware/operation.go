@@ -28,9 +28,11 @@ type operation struct {
 	session    string // keyed digest of the session id, "" for none
 	version    string // MCP-Protocol-Version header
 	mirror     mirror
-	listens    bool   // GET that asks for a stream
-	entered    bool   // findable by session and id
-	cancels    string // id of the request that this cancels
+	listens    bool            // GET that asks for a stream
+	known      peer            // of the session, when the request came: it may end before
+	client     <-chan struct{} // closed when the client has gone
+	entered    bool            // findable by session and id
+	cancels    string          // id of the request that this cancels
 
 	mu        sync.Mutex // guards what follows
 	id        string     // idKey of the request, once known
@@ -59,10 +61,12 @@ func (a *Auditor) newOperation(r *http.Request) *operation {
 		session:    a.digests.keyed("session", r.Header.Get(headerSession)),
 		version:    r.Header.Get(headerVersion),
 		mirror:     mirrorOf(r.Header),
+		client:     r.Context().Done(),
 		listens:    r.Method == http.MethodGet && accepts(r.Header, "text/event-stream"),
 		event:      emitter.NewEvent(emitter.TypeHTTPRequest),
 	}
 	op.answer.op = op
+	op.known = a.sessions.peer(op.session)
 	e := op.event
 	e.Source = a.source(r, e.AuditID, &op.clean)
 	e.Source.Extra.SessionID = op.session
@@ -182,7 +186,18 @@ func (op *operation) answered(r reply) {
 		return
 	}
 	op.reply = &r
+	op.cancelled = op.cancelled || op.left() && modern(op.revision())
 	op.record()
+}
+
+// left reports whether the client has gone.
+func (op *operation) left() bool {
+	select {
+	case <-op.client:
+		return true
+	default:
+		return false
+	}
 }
 
 // answerOther concludes the operation whose answer arrived on this stream.
@@ -221,16 +236,17 @@ func (op *operation) end(gone, panicked, aborted bool) {
 	case op.opened != nil:
 		op.close()
 	case op.recorded:
-	case op.mayResume() && op.park():
+	case op.mayGoOn() && op.park():
 	default:
 		op.record()
 	}
 	op.a.digests.release(&op.answer.seen)
 }
 
-// mayResume reports whether the answer may still arrive on another stream.
-func (op *operation) mayResume() bool {
-	return op.resumable && op.entered && !op.cancelled && !op.panicked && !modern(op.revision())
+// mayGoOn reports whether the answer may still arrive on another stream, or
+// the client may be about to say that it cancels.
+func (op *operation) mayGoOn() bool {
+	return op.entered && (op.resumable || op.gone) && !op.cancelled && !op.panicked && !modern(op.revision())
 }
 
 // park lets the operation wait for its answer on another stream.
@@ -243,7 +259,11 @@ func (op *operation) park() bool {
 	op.describe()
 	op.body = nil // it may hold PeekLimit bytes
 	op.a.parked[op] = struct{}{}
-	op.timer = time.AfterFunc(ResumeWait, op.expire)
+	wait := CancelWait
+	if op.resumable {
+		wait = ResumeWait
+	}
+	op.timer = time.AfterFunc(wait, op.expire)
 	return true
 }
 

@@ -31,6 +31,9 @@ const (
 	// ResumeWait is how long an answer that was broken off on a resumable
 	// stream may take to arrive on another one.
 	ResumeWait = 5 * time.Minute
+	// CancelWait is how long after a lost connection a client may still say
+	// that it cancels: some close first and send their cancel then.
+	CancelWait = 2 * time.Second
 	// EmitTimeout bounds the storing of one event, whatever has become of the
 	// request.
 	EmitTimeout = 10 * time.Second

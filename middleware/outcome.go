@@ -14,11 +14,10 @@ type ending struct {
 	session   bool           // the request named a session
 	wants     bool           // the request asks for a JSON-RPC response
 	opened    bool           // the answer is a stream that has begun
-	message   bool           // the request is JSON-RPC
 	encoded   bool           // the answer could not be looked into
 	cancelled bool
 	gone      bool // the client's connection was lost
-	modern    bool // in a revision in which that is a cancel
+	modern    bool // a message of a revision in which that is a cancel
 	panicked  bool
 	aborted   bool // the handler broke off with http.ErrAbortHandler
 	method    string
@@ -44,9 +43,9 @@ func (x *ending) outcome() (emitter.Outcome, emitter.Reason) {
 		return emitter.OutcomeFailure, emitter.ReasonCancelled
 	case x.reply != nil:
 		return x.reply.outcome(x.method)
-	case x.gone && x.modern && x.message:
+	case x.lost() && x.modern:
 		return emitter.OutcomeFailure, emitter.ReasonCancelled
-	case x.gone:
+	case x.lost():
 		return emitter.OutcomeFailure, emitter.ReasonDisconnected
 	case x.panicked:
 		return emitter.OutcomeError, emitter.ReasonPanic
@@ -57,6 +56,10 @@ func (x *ending) outcome() (emitter.Outcome, emitter.Reason) {
 	}
 	return x.byStatus()
 }
+
+// lost reports whether the client went before it had its answer. To what asks
+// for no JSON-RPC response, the status is the answer.
+func (x *ending) lost() bool { return x.gone && (x.wants || x.status == 0) }
 
 // byStatus decides where no response was seen.
 func (x *ending) byStatus() (emitter.Outcome, emitter.Reason) {

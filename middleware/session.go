@@ -8,12 +8,17 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/emitter"
 )
 
+// peer is who opened a session, and what they speak.
+type peer struct {
+	client  emitter.Client
+	version string
+}
+
 // session is what is remembered of one MCP session.
 type session struct {
 	key        string
 	known      bool // its initialize passed here, not only a request that named it
-	client     emitter.Client
-	version    string
+	peer       peer
 	started    time.Time
 	operations int64
 	inFlight   map[string]*operation // requests that await their response, by idKey
@@ -62,11 +67,11 @@ func (ss *sessions) drop(s *session) {
 }
 
 // open remembers a session whose initialize succeeded.
-func (ss *sessions) open(key string, c emitter.Client, version string, at time.Time) {
+func (ss *sessions) open(key string, p peer, at time.Time) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	s := ss.make(key)
-	s.known, s.client, s.version, s.started = true, c, version, at
+	s.known, s.peer, s.started = true, p, at
 }
 
 // close forgets a session that has ended. started is zero if its beginning was
@@ -82,16 +87,23 @@ func (ss *sessions) close(key string) (started time.Time, operations int64) {
 	return s.started, s.operations
 }
 
-// count adds an operation to a session and returns what is known of its client.
-func (ss *sessions) count(key string) (emitter.Client, string) {
+// peer returns what is known of a session's client.
+func (ss *sessions) peer(key string) peer {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	s := ss.get(key)
-	if s == nil || !s.known {
-		return emitter.Client{}, ""
+	if s := ss.get(key); s != nil {
+		return s.peer
 	}
-	s.operations++
-	return s.client, s.version
+	return peer{}
+}
+
+// count adds an operation to a session.
+func (ss *sessions) count(key string) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if s := ss.byKey[key]; s != nil {
+		s.operations++
+	}
 }
 
 // enter makes op findable by its id, and returns the anomaly that hinders it.

@@ -185,7 +185,10 @@ func TestCancelAndDisconnect(t *testing.T) {
 		act    func(a *Auditor, stop func())
 		want   []string
 	}{
-		{"legacy disconnect", inSession, callEcho, nil, func(_ *Auditor, stop func()) { stop() }, []string{"mcp_tool_call failure disconnected echo"}},
+		{"legacy disconnect", inSession, callEcho, nil, func(_ *Auditor, stop func()) {
+			stop()
+			time.Sleep(CancelWait + time.Millisecond)
+		}, []string{"mcp_tool_call failure disconnected echo"}},
 		{
 			"modern close is a cancel", "", `{"id":7,"method":"tools/call","params":{"name":"echo","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`, nil,
 			func(_ *Auditor, stop func()) { stop() },
@@ -195,17 +198,24 @@ func TestCancelAndDisconnect(t *testing.T) {
 			a.Wrap(cancelled).ServeHTTP(httptest.NewRecorder(), cancelled.request())
 			stop()
 		}, []string{"mcp_notification success 7", "mcp_tool_call failure cancelled echo"}},
+		{"cancel just after the connection was closed", inSession, callEcho, nil, func(a *Auditor, stop func()) {
+			stop()
+			time.Sleep(CancelWait - time.Millisecond)
+			a.Wrap(cancelled).ServeHTTP(httptest.NewRecorder(), cancelled.request())
+		}, []string{"mcp_tool_call failure cancelled echo", "mcp_notification success 7"}},
 		{"cancel of another session", inSession, callEcho, nil, func(a *Auditor, stop func()) {
 			other := cancelled
 			other.header = "Mcp-Session-Id: other"
 			a.Wrap(other).ServeHTTP(httptest.NewRecorder(), other.request())
 			stop()
+			time.Sleep(CancelWait + time.Millisecond)
 		}, []string{"mcp_notification success 7", "mcp_tool_call failure disconnected echo"}},
 		{"refused cancel", inSession, callEcho, nil, func(a *Auditor, stop func()) {
 			other := cancelled
 			other.status = 401
 			a.Wrap(other).ServeHTTP(httptest.NewRecorder(), other.request())
 			stop()
+			time.Sleep(CancelWait + time.Millisecond)
 		}, []string{"mcp_notification denied unauthenticated 7", "mcp_tool_call failure disconnected echo"}},
 		{"resumable, never resumed", inSession, callEcho, []string{"id: 1\ndata:\n\n"}, func(_ *Auditor, stop func()) {
 			stop()
@@ -278,6 +288,48 @@ func TestAnswerAfterCancel(t *testing.T) {
 	})
 }
 
+// TestLateAnswerToAClientThatHasGone writes the answer when the client has
+// closed its stream: in the stateless revision it has cancelled by that.
+func TestLateAnswerToAClientThatHasGone(t *testing.T) {
+	meta := `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}`
+	for body, want := range map[string]string{
+		callEcho: "mcp_tool_call success echo",
+		`{"id":7,"method":"tools/call","params":{"name":"echo",` + meta + `}}`: "mcp_tool_call failure cancelled echo",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a, tr, _ := record(t, Options{})
+			stop, done := call(a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
+				<-r.Context().Done()
+				sseHeader(w)
+				_, _ = io.WriteString(w, "data: "+jsonOK+"\n\n")
+			})), exchange{body: body}.request())
+			synctest.Wait()
+			stop()
+			<-done
+			if diff := cmp.Diff([]string{want}, tr.lines()); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestNotificationWhoseClientHasGone has its answer: the status.
+func TestNotificationWhoseClientHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, tr, _ := record(t, Options{})
+		stop, done := call(a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusAccepted)
+			<-r.Context().Done()
+		})), exchange{header: inSession, body: `{"id":1,"result":{}}`}.request())
+		synctest.Wait()
+		stop()
+		<-done
+		if diff := cmp.Diff([]string{"mcp_request success"}, tr.lines()); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+	})
+}
+
 func TestReusedID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, tr, _ := record(t, Options{})
@@ -288,6 +340,7 @@ func TestReusedID(t *testing.T) {
 		a.Wrap(second).ServeHTTP(httptest.NewRecorder(), second.request())
 		stop()
 		<-done
+		time.Sleep(CancelWait + time.Millisecond)
 		ev := tr.all()
 		if !cmp.Equal(ev[0].Anomalies, []string{emitter.AnomalyIDReused}) || ev[0].Outcome != emitter.OutcomeSuccess || ev[1].Reason != emitter.ReasonDisconnected {
 			t.Errorf("%v, anomalies %v", tr.lines(), ev[0].Anomalies)
@@ -298,12 +351,12 @@ func TestReusedID(t *testing.T) {
 func TestSessionsAreBounded(t *testing.T) {
 	ss := newSessions()
 	for i := range maxSessions + 10 {
-		ss.open(string(rune(i))+"k", emitter.Client{NameClaimed: "c"}, "", time.Now())
+		ss.open(string(rune(i))+"k", peer{client: emitter.Client{NameClaimed: "c"}}, time.Now())
 	}
 	if len(ss.byKey) != maxSessions || ss.used.Len() != maxSessions {
 		t.Errorf("%d sessions, %d in order", len(ss.byKey), ss.used.Len())
 	}
-	if c, _ := ss.count(string(rune(0)) + "k"); c.NameClaimed != "" {
+	if p := ss.peer(string(rune(0)) + "k"); p != (peer{}) {
 		t.Error("the oldest session is still there")
 	}
 	op := new(operation)

@@ -13,6 +13,7 @@ var repeats = []string{
 	"-", "- ", "-----", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "---- BEGIN PRIVATE KEY---- END", "://", "a://b://c", "://a:b/", "://@", "sk-",
 	"sk-ant-", "ghp_", "glpat-aaaaaaaaaaaaaaaaaaaa-----", "xoxb-", "Bearer ", "Bearer%20", "bearer abcdefgh ", "Basic ", "%", "%25", "%3A%2F%2F", "%3D", "data:", "data:a/b,",
 	"Cookie: a; ", "authorization: a ", "--token ", "\\", "[", "{", "AKIA", "[redacted:", "[redacted:pair]", "token=[redacted:pair]", "?key=a&", "://a@", "x=y=\"",
+	"cookie: [redacted:pair]; ", "cookie: a; ", "authorization: [redacted:pair], ", "token: word ", "session: x: ", "token: \"", "?sig=\"", "token=a;", "token=a;b",
 }
 
 func BenchmarkTextRepeat(b *testing.B) {
@@ -22,6 +23,22 @@ func BenchmarkTextRepeat(b *testing.B) {
 			b.Run(fmt.Sprintf("%q/%dK", piece, size>>10), func(b *testing.B) {
 				for b.Loop() {
 					Text(in)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(in)), "ns/byte")
+			})
+		}
+	}
+}
+
+func BenchmarkJSONRepeat(b *testing.B) {
+	for _, piece := range []string{
+		`"`, `{`, `[`, `{"token":`, `{"name":`, `{"a":1,"token":{`, `"a",`, `"--token",`, `"\u0041\ud800",`, `1,`, `{"name":"token","value":[`,
+	} {
+		for _, size := range []int{1 << 16, 1 << 20} {
+			in := []byte("[" + strings.Repeat(piece, size/len(piece)))
+			b.Run(fmt.Sprintf("%q/%dK", piece, size>>10), func(b *testing.B) {
+				for b.Loop() {
+					JSON(nil, in, 2*size)
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(in)), "ns/byte")
 			})

@@ -67,6 +67,19 @@ func (w *walker) put(s string) bool {
 	return true
 }
 
+// putQuoted appends s as a JSON string if it fits.
+func (w *walker) putQuoted(s string) bool {
+	size := len(w.dst)
+	if size+len(s)+len(`""`)+w.open > w.limit {
+		return w.stop()
+	}
+	if w.dst = appendQuoted(w.dst, s); len(w.dst)+w.open > w.limit {
+		w.dst = w.dst[:size]
+		return w.stop()
+	}
+	return true
+}
+
 // space skips white space and returns the next byte, 0 at the end.
 func (w *walker) space() byte {
 	for ; w.pos < len(w.src); w.pos++ {
@@ -158,7 +171,7 @@ func (w *walker) member(s *sibling) bool {
 	}
 	shown, rules := clean(key)
 	w.path[len(w.path)-1] = step{key: shown, index: -1}
-	if !w.put(quote(shown)) || w.space() != ':' || !w.put(":") {
+	if !w.putQuoted(shown) || w.space() != ':' || !w.put(":") {
 		return w.stop()
 	}
 	w.pos++
@@ -208,7 +221,7 @@ func (w *walker) secretString() bool {
 // hide writes the marker of r in place of the next value, also of one that is
 // not complete.
 func (w *walker) hide(r Rule) bool {
-	if w.space() == 0 || !w.put(quote(r.Marker())) {
+	if w.space() == 0 || !w.putQuoted(r.Marker()) {
 		return w.stop()
 	}
 	w.find([]Rule{r})

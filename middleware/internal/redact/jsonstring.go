@@ -14,12 +14,12 @@ func clean(s string) (string, []Rule) {
 	return Text(s)
 }
 
-// looksLikeURI reports whether s is "scheme://..." or "data:..." without
+// looksLikeURI reports whether s is "scheme://..." or "data:...,..." without
 // anything that ends a URI in running text, so that redaction changes nothing
 // about the answer.
 func looksLikeURI(s string) bool {
 	scheme := run(s, 0, clAlnum|clDash|clDot, 32)
-	if scheme == 0 || !strings.HasPrefix(s[scheme:], "://") && !hasFold(s, "data:") {
+	if scheme == 0 || !strings.HasPrefix(s[scheme:], "://") && !(hasFold(s, "data:") && strings.Contains(s, ",")) {
 		return false
 	}
 	for i := range len(s) {
@@ -38,6 +38,9 @@ func (w *walker) text() bool {
 	}
 	s, rules := clean(s)
 	room := w.limit - w.open - len(w.dst) - len(`""`)
+	if room < 0 {
+		return w.stop()
+	}
 	if short := shorten(s, room, quotedLen); short != s {
 		if short = stable(short); short == "" {
 			return w.stop()
@@ -268,5 +271,3 @@ func quotedLen(r rune) int {
 	}
 	return utf8.RuneLen(r)
 }
-
-func quote(s string) string { return string(appendQuoted(nil, s)) }

@@ -1,5 +1,7 @@
 package redact
 
+import "bytes"
+
 // maxName is how many bytes of a name are looked at, at each of its two ends.
 const maxName = 96
 
@@ -78,45 +80,44 @@ func (w *words) secret() bool {
 	if w.n == 0 {
 		return false
 	}
-	if w.n > 1 && (aboutHead.has(w.word(0)) || aboutTail.has(w.word(w.n-1))) {
+	first, final := roles[string(w.word(0))], roles[string(w.word(w.n-1))]
+	if w.n > 1 && (first&head != 0 || final&tail != 0) {
 		return false
 	}
-	if all := w.all(); strong.has(all) || string(all) == "token" {
+	if final&last != 0 || w.n > 1 && w.joined() {
 		return true
 	}
-	if lastOnly.has(w.word(w.n - 1)) {
-		return true
-	}
+	before := role(0)
 	for i := range w.n {
-		if strong.has(w.word(i)) || w.token(i) || hasStrongSuffix(w.word(i)) {
+		word := w.word(i)
+		r := roles[string(word)]
+		if r&strong != 0 || isToken(word, before) || hasSuffix(word, strongSuffixes) {
 			return true
 		}
-	}
-	return w.compound()
-}
-
-// compound reports whether two neighbouring words make a secret name, as in
-// "api key".
-func (w *words) compound() bool {
-	for i := 1; i < w.n; i++ {
-		if before, ok := compounds[string(w.word(i))]; ok && before.has(w.word(i-1)) {
+		if i > 0 && r&second != 0 && compounds[string(word)].has(w.word(i-1)) {
 			return true
 		}
+		before = r
 	}
 	return false
 }
 
-// token reports whether word i is a token that gives access, and not a cursor
-// (pageToken), a counter or a coin.
-func (w *words) token(i int) bool {
-	word := w.word(i)
-	if !hasSuffix(word, "token") {
+// joined reports whether the name is secret without its word ends.
+func (w *words) joined() bool {
+	return roles[string(w.all())]&strong != 0 || string(w.all()) == "token"
+}
+
+// isToken reports whether word, after a word of the given role, is a token
+// that gives access, and not a cursor (pageToken), a counter or a coin.
+func isToken(word []byte, before role) bool {
+	const token = "token"
+	if !bytes.HasSuffix(word, []byte(token)) {
 		return false
 	}
-	if front := word[:len(word)-len("token")]; len(front) > 0 {
-		return !endsInCursor(front)
+	if front := word[:len(word)-len(token)]; len(front) > 0 {
+		return !hasSuffix(front, cursorSuffixes)
 	}
-	return i == 0 || !cursors.has(w.word(i-1))
+	return before&cursor == 0
 }
 
 // secretParam reports whether a URI parameter of this name holds a secret. It
@@ -127,7 +128,7 @@ func secretParam(name []byte) bool {
 	if w.n == 0 {
 		return false
 	}
-	return w.secret() || params.has(w.all()) || signatures.has(w.word(w.n-1))
+	return w.secret() || roles[string(w.all())]&param != 0 || roles[string(w.word(w.n-1))]&signed != 0
 }
 
 // secretPhrase reports whether the last two words of running text before a
@@ -135,27 +136,18 @@ func secretParam(name []byte) bool {
 func secretPhrase(phrase []byte) bool {
 	var w words
 	w.split(phrase[max(0, len(phrase)-maxName):])
-	return w.n >= 2 && !aboutHead.has(w.word(0)) && !aboutTail.has(w.word(w.n-1)) && w.compound()
+	if w.n < 2 || roles[string(w.word(w.n-1))]&second == 0 {
+		return false
+	}
+	return roles[string(w.word(0))]&head == 0 && compounds[string(w.word(w.n-1))].has(w.word(w.n-2))
 }
 
-func hasStrongSuffix(word []byte) bool {
-	for _, s := range strongSuffixes {
-		if hasSuffix(word, s) {
+// hasSuffix reports whether word ends in one of the list.
+func hasSuffix(word []byte, list []string) bool {
+	for _, s := range list {
+		if len(word) >= len(s) && string(word[len(word)-len(s):]) == s {
 			return true
 		}
 	}
 	return false
-}
-
-func endsInCursor(word []byte) bool {
-	for _, s := range cursorSuffixes {
-		if hasSuffix(word, s) {
-			return true
-		}
-	}
-	return false
-}
-
-func hasSuffix(b []byte, s string) bool {
-	return len(b) >= len(s) && string(b[len(b)-len(s):]) == s
 }

@@ -8,6 +8,7 @@ type label struct {
 	start, end int  // the name in text
 	phrase     int  // start of the word before the name, -1 if there is none
 	param      bool // the name follows ?, & or #
+	bracket    bool // the name is in brackets: user[password]
 }
 
 func (l *label) name() []byte { return l.text[l.start:l.end] }
@@ -17,24 +18,41 @@ func (l *label) name() []byte { return l.text[l.start:l.end] }
 func (sc *scanner) pair(p sep) int {
 	var l label
 	sc.labelBefore(&l, p)
-	if l.start == l.end || p.c == ':' && sc.doubled(p) {
+	if l.start == l.end || p.c == ':' && (l.bracket || sc.doubled(p)) {
 		return p.at + 1
 	}
-	param := p.c == '=' && (l.param || p.at < sc.urlEnd)
-	if !secretName(l.name()) && !(param && secretParam(l.name())) && !secretPhrase(l.words()) {
+	secret := secretName(l.name())
+	if p.c == '=' && (l.param || p.at < sc.urlEnd) {
+		if secret || secretParam(l.name()) {
+			return sc.param(p, secret)
+		}
+		return p.at + 1
+	}
+	if !secret && !secretPhrase(l.words()) {
 		return p.at + 1
 	}
 	v := value{sc: sc, encoded: p.encoded, kind: kindOf(l.name()), rule: Pair}
-	if param {
-		v.kind, v.rule = inURI, URIParam
-	}
-	start := v.skipOperator(p.end())
-	loose := p.c == ':' || start < len(sc.s) && is(sc.s[start], clBlank)
-	if v.kind != inURI {
-		start = sc.skipBlanks(start, p.encoded)
-	}
-	if start == len(sc.s) || loose && !param && sc.prose(start) {
+	loose := v.skipOperator(p.end())
+	start := sc.skipBlanks(loose, p.encoded)
+	if start == len(sc.s) || (p.c == ':' || start > loose) && sc.prose(start) {
 		return p.at + 1
+	}
+	if p.c == ':' && start > loose && isIssued(l.name()) && !v.issued(start) {
+		return p.at + 1
+	}
+	return v.redact(start)
+}
+
+// param is pair for a parameter of a URI. A quote after the separator is more
+// likely the end of the URI than the beginning of the value.
+func (sc *scanner) param(p sep, secret bool) int {
+	v := value{sc: sc, encoded: p.encoded, kind: inURI, rule: URIParam}
+	start := v.skipOperator(p.end())
+	if start == len(sc.s) {
+		return start
+	}
+	if _, _, next, ok := v.quoted(start); ok && !sc.whole && (!secret || next == len(sc.s)) {
+		return start
 	}
 	return v.redact(start)
 }
@@ -43,10 +61,10 @@ func (sc *scanner) pair(p sep) int {
 // dash before the name is s[i].
 func (sc *scanner) flag(i int) int {
 	start := i
-	if start > sc.last && sc.s[start-1] == '-' {
+	if start > 0 && sc.s[start-1] == '-' {
 		start--
 	}
-	if start > sc.last && !is(sc.s[start-1], clSpace) && !isQuote(sc.s[start-1]) {
+	if start > 0 && !is(sc.s[start-1], clSpace) && !isQuote(sc.s[start-1]) {
 		return i + 1
 	}
 	end := run(sc.s, i+1, clName, maxBack)
@@ -59,6 +77,21 @@ func (sc *scanner) flag(i int) int {
 	}
 	val := value{sc: sc, kind: plain, rule: Pair}
 	return val.redact(v)
+}
+
+// isIssued reports whether secrets of this name are issued by a machine, not
+// chosen by a person: token, session id. In "token: oauth2: cannot fetch" a
+// plain word is none.
+func isIssued(name []byte) bool {
+	if containsFold(name, "pass") || containsFold(name, "secret") || containsFold(name, "authorization") {
+		return false
+	}
+	for _, word := range []string{"token", "session", "auth", "assertion", "jwt", "bearer"} {
+		if containsFold(name, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // doubled reports whether p is part of "::", which is no separator.
@@ -82,7 +115,7 @@ func (sc *scanner) prose(i int) bool {
 
 // labelBefore finds the name that ends before p.
 func (sc *scanner) labelBefore(l *label, p sep) {
-	low := max(sc.last, p.at-maxBack)
+	low := max(0, p.at-maxBack)
 	n := copy(l.text[:], sc.s[low:p.at])
 	if l.find(n) {
 		return
@@ -114,8 +147,8 @@ func (l *label) find(n int) bool {
 	}
 	bare := end
 	end = l.unquote(end)
-	bracket := end > 0 && l.text[end-1] == ']' // user[password]=
-	if bracket {
+	l.bracket = end > 0 && l.text[end-1] == ']'
+	if l.bracket {
 		end = l.unquote(end - 1)
 	}
 	start := end
@@ -126,7 +159,7 @@ func (l *label) find(n int) bool {
 	if start == 0 {
 		return true
 	}
-	if bracket {
+	if l.bracket {
 		if open := l.unquote(start); open == 0 || l.text[open-1] != '[' {
 			l.start = end
 		}

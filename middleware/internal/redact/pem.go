@@ -50,19 +50,35 @@ func pemEnd(s string, i int) int {
 		if k < 0 {
 			return len(s)
 		}
-		at := i + k
-		i = at + len("END")
-		if s[at-1] == '-' || s[at-1] == ' ' && at > 1 && s[at-2] == '-' {
-			break
+		dashes := strings.HasSuffix(strings.TrimSuffix(s[:i+k], " "), "----")
+		i += k + len("END")
+		label := s[i:min(len(s), i+maxLabel)]
+		if stop := strings.IndexAny(label, "-\n"); stop >= 0 {
+			label = label[:stop]
+		}
+		if key := strings.Index(label, "KEY"); dashes && key >= 0 {
+			return pemTail(s, i+key+len("KEY"))
 		}
 	}
-	for most := i + maxLabel; i < len(s) && i < most && s[i] != '-' && !is(s[i], clBreak); {
-		i++
+}
+
+// pemTail returns the end of an END line of which s[i:] is left after KEY.
+func pemTail(s string, i int) int {
+	if k := strings.Index(s[i:min(len(s), i+len("%20BLOCK"))], "BLOCK"); k >= 0 {
+		i += k + len("BLOCK")
 	}
-	for i < len(s) && s[i] == '-' {
-		i++
+	start := i
+	if start < len(s) && is(s[start], clBlank) {
+		start++
 	}
-	return i
+	end := start
+	for end < len(s) && s[end] == '-' {
+		end++
+	}
+	if end-start < 4 || pemStart(s, start, end-1) >= 0 { // a flag, or the next block
+		return i
+	}
+	return end
 }
 
 // pemOpens reports whether a private key begins at the dashes at s[i], and

@@ -42,13 +42,14 @@ func settle(s string, whole bool) (string, []Rule) {
 
 // scanner goes over a text once, from anchor to anchor. An anchor is a byte
 // that is rare in plain text and in each secret shape; what stands before it
-// is looked at backward, at most maxBack bytes and never before last.
+// is looked at backward, at most maxBack bytes. A name may lie in what is
+// removed already, a secret may not begin there.
 type scanner struct {
 	s     string
 	out   []byte
 	fired ruleSet
 
-	last   int  // s[:last] is in out; nothing before it is looked at
+	last   int  // s[:last] is in out
 	whole  bool // s is one URI: white space and quotes do not end it
 	urlEnd int  // s[i] with i < urlEnd is part of a URI
 	noJWT  int  // no JWT begins before

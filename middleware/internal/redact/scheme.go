@@ -19,7 +19,7 @@ var credentials = []struct {
 // scheme redacts the credentials after the blank p if the word before it is a
 // known authorization scheme, and returns where to go on.
 func (sc *scanner) scheme(p sep) int {
-	if p.at == sc.last {
+	if p.at == 0 {
 		return p.at + 1
 	}
 	if c := sc.s[p.at-1] | 0x20; c != 'r' && c != 'c' && c != 'k' {
@@ -28,7 +28,7 @@ func (sc *scanner) scheme(p sep) int {
 	for i := range credentials {
 		name := credentials[i].scheme
 		start := p.at - len(name)
-		if start < sc.last || !hasFold(sc.s[start:p.at], name) || !sc.edge(start) {
+		if start < 0 || !hasFold(sc.s[start:p.at], name) || !sc.edge(start) {
 			continue
 		}
 		token := sc.skipBlanks(p.end(), p.encoded)
@@ -36,7 +36,10 @@ func (sc *scanner) scheme(p sep) int {
 			token++
 		}
 		end := sc.tokenEnd(token, p.encoded)
-		if end > token && credentials[i].known(sc.s[start:p.at], sc.s[token:end]) && !sc.challenge(token, end) {
+		if end == token || isFlag(sc.s[token:end]) || sc.challenge(token, end) {
+			continue
+		}
+		if credentials[i].known(sc.s[start:p.at], sc.s[token:end]) {
 			return sc.redact(token, end, AuthScheme)
 		}
 	}

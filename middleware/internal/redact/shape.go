@@ -119,7 +119,7 @@ func (sc *scanner) match(sh *shape, start int) int {
 // edge reports whether a word may begin at s[i]: no letter or digit stands
 // before it, other than those of a percent-encoded byte.
 func (sc *scanner) edge(i int) bool {
-	if i == sc.last || !is(sc.s[i-1], clAlnum) {
+	if i == 0 || i == sc.last || !is(sc.s[i-1], clAlnum) {
 		return true
 	}
 	return i-3 >= sc.last && sc.s[i-3] == '%' && isHex(sc.s[i-2]) && isHex(sc.s[i-1])

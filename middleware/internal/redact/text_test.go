@@ -104,6 +104,14 @@ var benign = []string{
 	"[redacted:pair]",
 	"token=[redacted:pair], next",
 	"Cookie: [redacted:pair]",
+	"failed to register session: context deadline exceeded",
+	"refresh token: oauth2: cannot fetch token: 400 Bad Request",
+	"goroutine 1: /src/auth/token.go:123 +0x1f, session.go:45",
+	"AssertionError [ERR_ASSERTION]: ifError got unwanted exception",
+	"in the same session: 8 mismatches",
+	"ext-auth: Enterprise Managed Authorization",
+	"add an `Authorization: Bearer <token>` header",
+	"fetch(\"https://h/consent?state=\" + id)",
 }
 
 func TestTextBenign(t *testing.T) {
@@ -206,6 +214,9 @@ var hostile = []struct {
 	{`{'api_key': 'hunter2'}`, "hunter2", "'}", Pair},
 	{`{"password":"hunter two, cut`, "two", "", Pair},
 	{`{"token":{"v":"hunter2","w":[1]},"user":"bob"}`, "hunter2", `"user":"bob"`, Pair},
+	{`{"token":{"v":"hun]ter2"},"user":"bob"}`, "ter2", `"user":"bob"`, Pair},
+	{`{\"token\":[\"hun]ter2\"],\"user\":1}`, "ter2", `\"user\":1`, Pair},
+	{`{'token': {'v': 'hun]ter2'}, 'user': 1}`, "ter2", `'user': 1`, Pair},
 	{"%22token%22%3A%22hunter2%22%2C%22a%22", "hunter2", "%2C%22a%22", Pair},
 	{"access_token%3Dhunter2%26user%3Dbob", "hunter2", "%26user%3Dbob", Pair},
 	{"access_token%253Dhunter2%2526user", "hunter2", "%2526user", Pair},
@@ -290,14 +301,16 @@ func TestTextAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Linear time is shown by operation shape in the benchmarks; here only that
-// no input of a megabyte takes long enough to notice.
-func TestTextHuge(t *testing.T) {
+// Whatever is repeated, 128 KiB must pass at once; the benchmarks show the time
+// of a megabyte.
+func TestHuge(t *testing.T) {
 	for _, piece := range repeats {
-		in := strings.Repeat(piece, 1<<20/len(piece))
+		in := strings.Repeat(piece, 1<<17/len(piece))
 		got, _ := Text(in)
 		if len(got) > 5*len(in)+maxMarker {
 			t.Errorf("%q repeated: %d bytes of %d", piece, len(got), len(in))
 		}
+		URI(in)
+		JSON(nil, []byte(`["`+in+`"]`), 1<<10)
 	}
 }

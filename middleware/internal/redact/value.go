@@ -2,7 +2,10 @@ package redact
 
 import "strings"
 
-const ellipsis = "…"
+const (
+	ellipsis   = "…"
+	maxEscapes = 15 // backslashes before a quote: JSON in JSON, four deep
+)
 
 // kind says how far a value goes.
 type kind int
@@ -30,6 +33,7 @@ type value struct {
 	encoded bool
 	kind    kind
 	rule    Rule
+	words   int // before the one looked at
 }
 
 // skipOperator skips the rest of an operator such as := => ==.
@@ -50,16 +54,38 @@ func (v *value) redact(start int) int {
 		}
 		return sc.redact(open, end, v.rule)
 	}
-	end := v.end(start)
-	if m := markerAt(sc.s[start:]); m > 0 {
-		if word := v.wordEnd(start); v.trim(start+m, word) == start+m {
-			return start + m
-		}
+	word := v.wordEnd(start)
+	if m := markerAt(sc.s[start:]); m > 0 && v.trim(start+m, word) == start+m {
+		return start + m
 	}
-	if end = v.trim(start, end); end == start {
-		return start
+	end := v.trim(start, v.end(start))
+	if end == start || end == word && v.kind == auth && schemes.hasWord(sc.s[start:end]) {
+		return max(start, end)
 	}
 	return sc.redact(start, end, v.rule)
+}
+
+// issued reports whether what begins at s[i] looks like a secret that a
+// machine issued, and not like a word of a sentence.
+func (v *value) issued(i int) bool {
+	s := v.sc.s
+	if _, _, _, ok := v.quoted(i); ok {
+		return true
+	}
+	end := v.wordEnd(i)
+	word := s[i:v.trim(i, end)]
+	if word == "" {
+		return true
+	}
+	if end < len(s) && is(s[end], clBlank) && s[end-1] == ':' && run(word, 0, clName, len(word)) == len(word) {
+		if _, pair := opensPair(s[i:end]); !pair {
+			return false // the next link of a chain of errors
+		}
+	}
+	if lettersOnly(word) && isWord(word) {
+		return len(word) >= 12 || schemes.hasWord(word)
+	}
+	return len(word) >= 6
 }
 
 // quoted returns the inside of the quoted string that begins at s[i] and the
@@ -71,7 +97,7 @@ func (v *value) quoted(i int) (open, end, next int, ok bool) {
 		escapes++
 		i++
 	}
-	if i == len(s) {
+	if i == len(s) || escapes > maxEscapes {
 		return 0, 0, 0, false
 	}
 	quote, n := v.sc.peek(i, v.encoded)
@@ -99,15 +125,18 @@ func (v *value) quoted(i int) (open, end, next int, ok bool) {
 
 // end returns the end of the value that begins at s[i], which is no quote.
 func (v *value) end(i int) int {
-	for first := true; ; first = false {
+	for v.words = 0; ; v.words++ {
 		word := i
 		i = v.wordEnd(word)
-		next, ok := v.next(word, i, first)
+		next, ok := v.next(word, i)
 		if !ok {
 			return i
 		}
 		if _, _, after, ok := v.quoted(next); ok {
 			return after
+		}
+		if v.wordEnd(next) == next {
+			return i
 		}
 		i = next
 	}
@@ -115,7 +144,7 @@ func (v *value) end(i int) int {
 
 // next returns where the next word of the value begins, after the word
 // s[start:end].
-func (v *value) next(start, end int, first bool) (i int, ok bool) {
+func (v *value) next(start, end int) (i int, ok bool) {
 	sc := v.sc
 	if v.kind == inURI {
 		return 0, false
@@ -130,13 +159,20 @@ func (v *value) next(start, end int, first bool) (i int, ok bool) {
 		return 0, false
 	}
 	word := sc.s[start:end]
-	if opensPair(word) {
+	if word == "" {
+		return 0, false
+	}
+	if nested, ok := opensPair(word); ok {
+		v.kind, v.words = nested, -1
 		return i, true
 	}
-	if v.kind == auth && !first && word[len(word)-1] == ',' && isParameter(word) {
+	if isFlag(word) {
 		return i, true
 	}
-	opensAuth := schemes.hasWord(lastWord(word)) || v.kind == auth && first && isSchemeLike(word)
+	if v.kind == auth && v.words > 0 && word[len(word)-1] == ',' && isParameter(word) {
+		return i, true
+	}
+	opensAuth := schemes.hasWord(lastWord(word)) || v.kind == auth && v.words == 0 && isSchemeLike(word)
 	return i, opensAuth && !sc.prose(i)
 }
 
@@ -152,7 +188,7 @@ func (v *value) wordEnd(i int) int {
 	}
 	for i < len(s) {
 		c, n := v.sc.peek(i, v.encoded)
-		if v.stops(c) {
+		if v.stops(c) || c == ';' && v.semicolon(i+n) {
 			break
 		}
 		if c == '-' && strings.HasPrefix(s[i:], "----") {
@@ -171,7 +207,7 @@ func (v *value) wordEnd(i int) int {
 // stops reports whether c ends an unquoted value.
 func (v *value) stops(c byte) bool {
 	switch c {
-	case '&', ';':
+	case '&':
 		return true
 	case '#':
 		return v.kind == inURI
@@ -180,6 +216,28 @@ func (v *value) stops(c byte) bool {
 		return false
 	}
 	return is(c, clSpace) || isQuote(c) || c == '<' || c == '>'
+}
+
+// semicolon reports whether the semicolon before s[i] ends the value: another
+// pair follows, or nothing of the same word. Those in a data: URI do not.
+func (v *value) semicolon(i int) bool {
+	const most = 40 // bytes of a name
+	s := v.sc.s
+	if i == len(s) || v.stops(s[i]) || strings.HasPrefix(s[i:], ellipsis) {
+		return true
+	}
+	if hasFold(s[i:], "charset=") {
+		return false
+	}
+	end := i
+	for end < len(s) && end-i < most && (is(s[end], clDotted) || s[end] == ' ') {
+		end++
+	}
+	if end == len(s) || end == i {
+		return false
+	}
+	c, _ := v.sc.peek(end, v.encoded)
+	return c == '='
 }
 
 // trim moves end back over punctuation that belongs to the sentence around a
@@ -197,65 +255,4 @@ func (v *value) trim(start, end int) int {
 		}
 	}
 	return end
-}
-
-// balanced returns the index after the bracket that closes the one at s[i],
-// or the end of s. It does not know strings: a bracket in one may make the
-// value longer or shorter.
-func balanced(s string, i int) int {
-	depth := 0
-	for ; i < len(s); i++ {
-		switch s[i] {
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
-	}
-	return len(s)
-}
-
-// opensPair reports whether word ends in a secret name and a separator, so
-// that the next word is its value.
-func opensPair(word string) bool {
-	end := len(word) - 1
-	if end < 1 || word[end] != '=' && word[end] != ':' {
-		return false
-	}
-	var l label
-	l.find(copy(l.text[:], word[max(0, end-maxBack):end]))
-	return secretName(l.name())
-}
-
-// isSchemeLike reports whether word may be the scheme of an Authorization
-// header that is not in the table.
-func isSchemeLike(word string) bool {
-	return len(word) <= 24 && run(word, 0, clName, len(word)) == len(word)
-}
-
-// isParameter reports whether word is name=value, and not base64 with its
-// padding.
-func isParameter(word string) bool {
-	eq := strings.IndexByte(word, '=')
-	return eq > 0 && eq+1 < len(word) && word[eq+1] != '=' && word[eq+1] != ','
-}
-
-// lastWord returns the letters, digits and dashes at the end of word.
-func lastWord(word string) string {
-	i := len(word)
-	for i > 0 && len(word)-i < 24 && is(word[i-1], clAlnum|clDash) {
-		i--
-	}
-	return word[i:]
-}
-
-func containsFold[T ~string | ~[]byte](s T, lower string) bool {
-	for i := 0; i+len(lower) <= len(s); i++ {
-		if hasFold(s[i:], lower) {
-			return true
-		}
-	}
-	return false
 }

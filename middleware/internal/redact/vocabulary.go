@@ -18,9 +18,47 @@ func setOf(list string) wordSet {
 	return ws
 }
 
-// strong makes any name secret that has it as a word, or is it when all
-// separators are left out (a_P-i.KEY).
-var strong = setOf(`
+// role says what a word does in a name.
+type role uint16
+
+const (
+	// strong makes any name secret that has it as a word, or is it when all
+	// separators are left out (a_P-i.KEY).
+	strong role = 1 << iota
+	// last makes a name secret as its last word: session, but not
+	// session_count.
+	last
+	// second makes a name secret after certain words: api key.
+	second
+	// cursor before "token" makes it a position, a counter or a coin.
+	cursor
+	// head and tail, at their end of a longer name, make it a fact about a
+	// secret: has_password, token_count.
+	head
+	tail
+	// param is the name of a URI parameter that is secret only there.
+	param
+	// signed as the last word of a URI parameter makes it secret:
+	// X-Amz-Signature.
+	signed
+)
+
+// roles is the vocabulary of names.
+var roles = func() map[string]role {
+	m := map[string]role{}
+	for r, list := range roleWords {
+		for _, w := range strings.Fields(list) {
+			m[w] |= r
+		}
+	}
+	for w := range compounds {
+		m[w] |= second
+	}
+	return m
+}()
+
+var roleWords = map[role]string{
+	strong: `
 	password passwords passwd passwds pwd pwds passphrase passphrases passcode
 	secret secrets credential credentials cred creds
 	authorization cookie cookies setcookie jwt
@@ -28,17 +66,40 @@ var strong = setOf(`
 	apikey apikeys accesskey accesskeys secretkey secretkeys privatekey privatekeys
 	accesstoken accesstokens refreshtoken refreshtokens authtoken authtokens apitoken
 	sessionid sessionids sessid phpsessid jsessionid mcpsessionid connectsid
-	codeverifier requeststate connectionstring connstr sharedaccesssignature`)
+	codeverifier requeststate connectionstring connstr sharedaccesssignature`,
+	last: `session auth bearer`,
+	cursor: `
+	progress page next previous prev continuation continue cursor sync resume pagination paging skip
+	cancel cancellation change stop eos bos eot pad unk cls sep mask special start end first last per
+	erc nft native governance quote fungible lp max min num input output prompt completion`,
+	head: `
+	has is no needs need requires require required allow allows enable disable show hide use uses
+	max min num total count validate supports supported`,
+	tail: `
+	name names type types kind format alg algorithm algorithms method methods mode version
+	count counts total max min limit limits length len size bytes chars used usage left remaining
+	spent budget quota rate window cost price amount balance supply symbol decimals address contract
+	mint in out per
+	created expires expired expiry expiration at on until since age date time timestamp duration
+	seconds ms ttl lifetime timeout interval valid validity verified
+	required optional enabled disabled supported allowed present exists missing changed rotated
+	revoked status strength complexity policy policies rule rules
+	endpoint endpoints url urls uri uris server servers issuer audience scope scopes location
+	consent banner domain samesite path paths file files filename dir directory
+	ref refs arn manager store provider providers field fields column label title description
+	message error errors
+	go js ts tsx jsx mjs py rs java rb php cpp cc kt cs swift scala`,
+	param: `
+	sig signature key code state sid pw pass ticket hmac tkn samlresponse samlrequest samlart
+	relaystate awsaccesskeyid googleaccessid sharedkey`,
+	signed: `signature sig`,
+}
 
 // strongSuffixes are looked for at the end of a word written without
 // separators, as in dbpassword.
 var strongSuffixes = []string{
 	"password", "passwd", "passphrase", "secret", "apikey", "accesskey", "secretkey", "privatekey", "credentials",
 }
-
-// lastOnly are secret only as the last word of a name: session, but not
-// session_count.
-var lastOnly = setOf(`session auth bearer`)
 
 // compounds lists, for a last word, the words before it that make a secret.
 var compounds = map[string]wordSet{
@@ -69,41 +130,8 @@ var keyKinds = setOf(`
 	functions function app application integration ssh gpg pgp recovery openai anthropic
 	stripe datadog dd sendgrid gemini`)
 
-// cursors before "token" make it a position, a counter or a coin.
-var cursors = setOf(`
-	progress page next previous prev continuation continue cursor sync resume pagination paging skip
-	cancel cancellation change stop eos bos eot pad unk cls sep mask special start end first last per
-	erc nft native governance quote fungible lp max min num input output prompt completion`)
-
+// cursorSuffixes are looked for before token in one word: pagetoken.
 var cursorSuffixes = []string{"progress", "page", "next", "continuation", "sync", "cancellation", "resume"}
-
-// aboutHead as the first word of a longer name makes it a fact about a secret.
-var aboutHead = setOf(`
-	has is no needs need requires require required allow allows enable disable show hide use uses
-	max min num total count validate supports supported`)
-
-// aboutTail as the last word of a longer name makes it a fact about a secret.
-var aboutTail = setOf(`
-	name names type types kind format alg algorithm algorithms method methods mode version
-	count counts total max min limit limits length len size bytes chars used usage left remaining
-	spent budget quota rate window cost price amount balance supply symbol decimals address contract
-	mint in out per
-	created expires expired expiry expiration at on until since age date time timestamp duration
-	seconds ms ttl lifetime timeout interval valid validity verified
-	required optional enabled disabled supported allowed present exists missing changed rotated
-	revoked status strength complexity policy policies rule rules
-	endpoint endpoints url urls uri uris server servers issuer audience scope scopes location
-	consent banner domain samesite path paths file files filename dir directory
-	ref refs arn manager store provider providers field fields column label title description
-	message error errors`)
-
-// params are names of URI parameters that are secret only there.
-var params = setOf(`
-	sig signature key code state sid pw pass ticket hmac tkn samlresponse samlrequest samlart
-	relaystate awsaccesskeyid googleaccessid sharedkey`)
-
-// signatures as the last word of a parameter make it secret: X-Amz-Signature.
-var signatures = setOf(`signature sig`)
 
 // prose are words that follow "token:" or "Bearer" in an error message and
 // are no secret.
@@ -116,7 +144,8 @@ var prose = setOf(`
 	refresh rejected required requires reset revoked scheme schemes see set should signature something
 	started string str that the this to token tokens too type unauthorized undefined unexpected unknown
 	unsupported update use used using valid value was were when which will with without write wrong you
-	your array any public`)
+	your array any public connection certificate unavailable permission unreachable configuration
+	verification unrecognized`)
 
 // schemes are words of an Authorization header that are followed by the
 // credentials.

@@ -41,6 +41,9 @@ func (op *operation) describe() {
 		e.Type, e.Target.Type, x.Transport = emitter.TypeSessionEnd, "session", transportHTTP
 	}
 	op.a.sessions.count(op.session)
+	if op.known == (peer{}) {
+		op.known = op.a.sessions.peer(op.session)
+	}
 	if e.Client == (emitter.Client{}) {
 		e.Client = op.known.client
 	}
@@ -178,11 +181,27 @@ func (op *operation) concludeAnswer(failure string) {
 	}
 }
 
+// openSession remembers the session whose id stands in the header of the answer
+// to an initialize. A client may use it before it has the answer itself.
+func (op *operation) openSession(id string) {
+	if id == "" {
+		return
+	}
+	op.describe()
+	op.session = op.a.digests.keyed("session", id)
+	op.event.Source.Extra.SessionID = op.session
+	op.a.sessions.open(op.session, peer{op.event.Client, op.event.Metadata.Extra.MCPVersion}, op.start)
+}
+
 // sessionStart returns the event of the session that a successful initialize
 // began, nil for none.
 func (op *operation) sessionStart() *emitter.Event {
 	e := op.event
-	if e.Type != emitter.TypeInitialize || e.Outcome != emitter.OutcomeSuccess || op.session == "" {
+	if e.Type != emitter.TypeInitialize || op.session == "" {
+		return nil
+	}
+	if e.Outcome != emitter.OutcomeSuccess {
+		op.a.sessions.close(op.session)
 		return nil
 	}
 	op.a.sessions.open(op.session, peer{e.Client, e.Metadata.Extra.MCPVersion}, op.start)

@@ -152,8 +152,7 @@ func (op *operation) begin(status int, h http.Header) {
 	defer op.mu.Unlock()
 	op.answer.begin(status, h)
 	if status < 300 && op.session == "" && op.body != nil && op.body.method() == "initialize" {
-		op.session = op.a.digests.keyed("session", h.Get(headerSession))
-		op.event.Source.Extra.SessionID = op.session
+		op.openSession(h.Get(headerSession))
 	}
 	if op.httpMethod == http.MethodGet && status == http.StatusOK && op.answer.media == mediaSSE {
 		op.listens = true
@@ -226,7 +225,7 @@ func (op *operation) end(gone, panicked, aborted bool) {
 	defer op.mu.Unlock()
 	op.gone, op.panicked, op.aborted = gone, panicked && !aborted, aborted
 	op.resumable = op.answer.stream.HasID()
-	if op.answer.status == 0 && !panicked && !op.hijacked {
+	if op.answer.status == 0 && !panicked && !gone && !op.hijacked {
 		op.answer.status = http.StatusOK // what net/http sends then
 	}
 	if op.cancels != "" && op.answer.status >= 300 {
@@ -272,7 +271,7 @@ func (op *operation) expire() {
 	op.mu.Lock()
 	defer op.mu.Unlock()
 	if !op.recorded {
-		op.gone = true
+		op.gone = op.gone || !op.aborted // nobody came back for the answer
 		op.record()
 	}
 }

@@ -1,0 +1,39 @@
+package integration
+
+import (
+	"bytes"
+	"os"
+	"testing"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+)
+
+// trail is what an audit file says, in its order.
+type trail []*emitter.Event
+
+// readTrail reads an audit file. Every line must be an event in its canonical
+// form.
+func readTrail(t testing.TB, path string) trail {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b) > 0 && b[len(b)-1] != '\n' {
+		t.Errorf("the last line of the audit file is not ended: %q", b[bytes.LastIndexByte(b, '\n')+1:])
+	}
+	var tr trail
+	for line := range bytes.Lines(b) {
+		line = bytes.TrimSuffix(line, []byte("\n"))
+		e, err := emitter.Decode(line)
+		if err != nil {
+			t.Errorf("%v: %s", err, line)
+			continue
+		}
+		if again := emitter.AppendEvent(nil, e); !bytes.Equal(again, line) {
+			t.Errorf("event is not canonical\n got %s\nwant %s", line, again)
+		}
+		tr = append(tr, e)
+	}
+	return tr
+}

@@ -55,6 +55,6 @@ func (w *walker) pointer() string {
 			}
 		}
 	}
-	clear, _ := Text(string(p))
-	return shorten(clear, maxPath, utf8.RuneLen)
+	clean, _ := Text(string(p))
+	return shorten(clean, maxPath, utf8.RuneLen)
 }

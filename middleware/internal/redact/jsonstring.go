@@ -19,7 +19,8 @@ func clean(s string) (string, []Rule) {
 // about the answer.
 func looksLikeURI(s string) bool {
 	scheme := run(s, 0, clAlnum|clDash|clDot, 32)
-	if scheme == 0 || !strings.HasPrefix(s[scheme:], "://") && !(hasFold(s, "data:") && strings.Contains(s, ",")) {
+	isData := hasFold(s, "data:") && strings.Contains(s, ",")
+	if scheme == 0 || !strings.HasPrefix(s[scheme:], "://") && !isData {
 		return false
 	}
 	for i := range len(s) {

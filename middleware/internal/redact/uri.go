@@ -143,7 +143,8 @@ func (sc *scanner) data(p sep) int {
 		return 0
 	}
 	media := mediaType(sc.s[head:comma])
-	if media == 0 && !containsFold(sc.s[head:comma], ";base64") && !(sc.whole && start == 0) {
+	alone := sc.whole && start == 0
+	if media == 0 && !alone && !containsFold(sc.s[head:comma], ";base64") {
 		return 0
 	}
 	return sc.dropData(head+media, comma+1)

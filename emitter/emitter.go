@@ -23,6 +23,8 @@ type Options struct {
 	Log       *slog.Logger // faults of routes, once when they begin and once when they end; nil: none
 }
 
+const typicalSize = 1 << 10 // bytes of an event: room for most
+
 // DefaultComponent is the component of events that name none.
 const DefaultComponent = "vmcp-server"
 
@@ -114,7 +116,7 @@ func (em *Emitter) Emit(ctx context.Context, e *Event) error {
 		return nil
 	}
 	if e.stored == nil {
-		e.stored = AppendEvent(nil, e)
+		e.stored = AppendEvent(make([]byte, 0, typicalSize), e)
 	}
 	em.seq++
 	var errs []error

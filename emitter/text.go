@@ -42,9 +42,16 @@ func appendString(dst []byte, s string, limit int) []byte {
 		s = bounded(s, limit)
 	}
 	dst = append(dst, '"')
+	dst = appendEscaped(dst, s, &suspect)
+	return append(dst, '"')
+}
+
+// appendEscaped appends s with escapes for what must not stand in a string as
+// it is, as far as it begins at a byte of marks.
+func appendEscaped(dst []byte, s string, marks *[256]bool) []byte {
 	from := 0
 	for i := 0; i < len(s); i++ {
-		if !suspect[s[i]] {
+		if !marks[s[i]] {
 			continue
 		}
 		n := unsafeLen(s, i)
@@ -56,20 +63,22 @@ func appendString(dst []byte, s string, limit int) []byte {
 		from = i + n
 		i = from - 1
 	}
-	dst = append(dst, s[from:]...)
-	return append(dst, '"')
+	return append(dst, s[from:]...)
 }
 
-// suspect marks the bytes at which something that must be escaped may begin.
-var suspect = func() (t [256]bool) {
-	for c := range 0x20 {
-		t[c] = true
-	}
-	for _, c := range []byte{'"', '\\', 0x7F, 0xC2, 0xE2} {
-		t[c] = true
-	}
-	return t
-}()
+// suspect marks the bytes at which something that must be escaped may begin;
+// suspectInJSON those at which JSON itself sees no need.
+var (
+	suspectInJSON = [256]bool{0x7F: true, 0xC2: true, 0xE2: true}
+	suspect       = func() [256]bool {
+		t := suspectInJSON
+		for c := range 0x20 {
+			t[c] = true
+		}
+		t['"'], t['\\'] = true, true
+		return t
+	}()
+)
 
 // unsafeLen returns the length of what begins at s[i] and must be escaped in
 // any string, 0 for nothing.
@@ -108,19 +117,5 @@ func appendRawText(dst, b []byte) []byte {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\uFFFD")
 	}
-	from := 0
-	for i := 0; i < len(s); i++ {
-		if s[i] < 0x7F {
-			continue // escaped already where it had to be
-		}
-		n := unsafeLen(s, i)
-		if n == 0 {
-			continue
-		}
-		dst = append(dst, s[from:i]...)
-		dst = appendEscape(dst, s[i:i+n])
-		from = i + n
-		i = from - 1
-	}
-	return append(dst, s[from:]...)
+	return appendEscaped(dst, s, &suspectInJSON)
 }

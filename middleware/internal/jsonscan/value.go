@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"strings"
 )
 
 // Value is one wanted value.
@@ -11,7 +12,8 @@ type Value struct {
 	Kind Kind
 	Cut  bool // the text was longer than Node.Max: Text and Raw are its beginning
 
-	raw []byte // the inside of a string as written, or a number
+	raw  []byte // the inside of a string as written, or a number
+	text string // what Text has returned, "" for not asked yet
 }
 
 // Raw returns a number as written, or the inside of a string with its escapes.
@@ -20,13 +22,18 @@ func (v *Value) Raw() []byte { return v.raw }
 // Text returns the string that the value is, or a number as written; "" for
 // other kinds. Of a string that was cut, an escape at the cut is left out.
 func (v *Value) Text() string {
-	if v.Kind != String {
-		return string(v.raw)
+	if v.text != "" || len(v.raw) == 0 {
+		return v.text
 	}
-	return unquote(v.raw)
+	if v.Kind == String {
+		v.text = unquote(v.raw)
+	} else {
+		v.text = string(v.raw)
+	}
+	return v.text
 }
 
-func (v *Value) reset(k Kind) { v.Kind, v.Cut, v.raw = k, false, v.raw[:0] }
+func (v *Value) reset(k Kind) { v.Kind, v.Cut, v.raw, v.text = k, false, v.raw[:0], "" }
 
 func (v *Value) add(p []byte, limit int) {
 	room := limit - len(v.raw)
@@ -34,7 +41,7 @@ func (v *Value) add(p []byte, limit int) {
 		v.Cut = true
 		p = p[:max(room, 0)]
 	}
-	v.raw = append(v.raw, p...)
+	v.raw, v.text = append(v.raw, p...), ""
 }
 
 func escaped(raw []byte) bool { return bytes.IndexByte(raw, '\\') >= 0 }
@@ -42,7 +49,7 @@ func escaped(raw []byte) bool { return bytes.IndexByte(raw, '\\') >= 0 }
 // unquote decodes the inside of a JSON string, which may be cut anywhere.
 func unquote(raw []byte) string {
 	if !escaped(raw) {
-		return string(bytes.ToValidUTF8(raw, []byte("\uFFFD")))
+		return strings.ToValidUTF8(string(raw), "\uFFFD")
 	}
 	for cut := 0; cut <= 6 && cut <= len(raw); cut++ {
 		var out string

@@ -13,7 +13,12 @@ func TestDataSecrets(t *testing.T) {
 	startEverything(t, port)
 	p := startProxy(t, "http://"+loopback(port), "INCLUDE_REQUEST_DATA=true", "INCLUDE_RESPONSE_DATA=true", "MAX_DATA_SIZE=64KiB")
 	url := withSecret(p.url + everythingPath)
-	script := append(secretScript(), call(ok, "trigger-elicitation-request", nil))
+	script := append([]operation{
+		on("listening", "", "", ok),
+		call(ok, "get-roots-list", nil), // else the server may ask for them while its client leaves
+		asked("roots/list", 1),
+		call(ok, "trigger-elicitation-request", nil),
+	}, secretScript()...)
 	all := drive(t, map[string]func(testing.TB) view{
 		"ts-v1": func(t testing.TB) view { return runTS(t, "v1", "ts-v1", url, script) },
 		"go-sdk": func(t testing.TB) view {
@@ -21,7 +26,7 @@ func TestDataSecrets(t *testing.T) {
 			return runGo(t, c, &c.driver, c.http, script)
 		},
 		"mcp-go": func(t testing.TB) view {
-			c := &mcpGo{url: url, http: newRecorder("mcp-go", clientHeader("mcp-go"))}
+			c := &mcpGo{url: url, listens: true, http: newRecorder("mcp-go", clientHeader("mcp-go"))}
 			return runGo(t, c, &c.driver, c.http, script)
 		},
 	})

@@ -286,3 +286,14 @@ func TestBrokenResumable(t *testing.T) {
 	}
 	s.says("mcp_tool_call error upstream_aborted")
 }
+
+// TestEmptyStream: a stream that its handler opens by its header alone and
+// leaves without a byte is closed in the trail as any other.
+func TestEmptyStream(t *testing.T) {
+	s := newScene(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+	})
+	s.header.Set("Accept", "text/event-stream")
+	s.whole(http.MethodGet, "")
+	s.says("sse_connection success", "sse_closed success server_closed")
+}

@@ -85,22 +85,6 @@ func (v *view) add(w view) {
 	v.steps = append(v.steps, w.steps...)
 }
 
-// of returns what one client saw.
-func (v *view) of(client string) view {
-	var w view
-	for _, x := range v.exchanges {
-		if x.Client == client {
-			w.exchanges = append(w.exchanges, x)
-		}
-	}
-	for _, s := range v.steps {
-		if s.Client == client {
-			w.steps = append(w.steps, s)
-		}
-	}
-	return w
-}
-
 // rpc is a JSON-RPC message.
 type rpc struct {
 	ID     json.RawMessage `json:"id"`

@@ -151,9 +151,6 @@ func (op *operation) concludeAnomalies() {
 	if an.other {
 		addAnomaly(op.event, emitter.AnomalyIDMismatch)
 	}
-	if op.hijacked {
-		addAnomaly(op.event, emitter.AnomalyHijacked)
-	}
 	if op.cancelled && op.reply != nil && !op.reply.isError {
 		addAnomaly(op.event, emitter.AnomalyLateAnswer)
 	}
@@ -245,12 +242,6 @@ func (op *operation) close() {
 	x.ResponseSize = emitter.Of(op.answer.body)
 	x.Messages = emitter.Of(op.answer.events)
 	op.emit(e)
-}
-
-func (op *operation) hijack() {
-	op.mu.Lock()
-	defer op.mu.Unlock()
-	op.hijacked = true
 }
 
 // privileged reports whether the tool, by either of its names, is listed as

@@ -74,14 +74,18 @@ func (a *Auditor) serve(next http.Handler, w http.ResponseWriter, r *http.Reques
 		return
 	}
 	op.enter()
+	ww := &writer{ResponseWriter: w, op: op}
 	defer func() {
-		p := recover()
-		op.end(r.Context().Err() != nil, p != nil, isAbort(p))
+		p, gone := recover(), r.Context().Err() != nil
+		if p == nil && !gone {
+			ww.end()
+		}
+		op.end(gone, p != nil, isAbort(p))
 		if p != nil {
 			panic(p)
 		}
 	}()
-	next.ServeHTTP(wrap(w, op), r)
+	next.ServeHTTP(ww.handed(), r)
 }
 
 func isAbort(p any) bool {

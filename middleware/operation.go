@@ -44,7 +44,6 @@ type operation struct {
 	reply     *reply
 	cancelled bool
 	resumable bool
-	hijacked  bool
 	gone      bool
 	panicked  bool
 	aborted   bool
@@ -225,9 +224,6 @@ func (op *operation) end(gone, panicked, aborted bool) {
 	defer op.mu.Unlock()
 	op.gone, op.panicked, op.aborted = gone, panicked && !aborted, aborted
 	op.resumable = op.answer.stream.HasID()
-	if op.answer.status == 0 && !panicked && !gone && !op.hijacked {
-		op.answer.status = http.StatusOK // what net/http sends then
-	}
 	if op.cancels != "" && op.answer.status >= 300 {
 		op.cancelOther(false)
 	}

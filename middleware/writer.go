@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter"
 )
 
 // writer shows the answer to its operation on the way out.
 type writer struct {
 	http.ResponseWriter
-	op    *operation
-	begun bool // the final status has passed
+	op       *operation
+	begun    bool // the final status has passed
+	hijacked bool
 }
 
 // flushWriter is a writer whose inner one can flush. mcp-go looks for
@@ -18,12 +21,12 @@ type writer struct {
 // one is.
 type flushWriter struct{ *writer }
 
-func wrap(w http.ResponseWriter, op *operation) http.ResponseWriter {
-	ww := &writer{ResponseWriter: w, op: op}
-	if _, ok := w.(http.Flusher); ok {
-		return flushWriter{ww}
+// handed returns what the handler is given.
+func (w *writer) handed() http.ResponseWriter {
+	if _, ok := w.ResponseWriter.(http.Flusher); ok {
+		return flushWriter{w}
 	}
-	return ww
+	return w
 }
 
 // Unwrap serves http.ResponseController.
@@ -50,6 +53,13 @@ func (w *writer) begin(status int) {
 	w.op.begin(status, w.Header())
 }
 
+// end notes the status that net/http sends for a handler that wrote nothing.
+func (w *writer) end() {
+	if !w.hijacked {
+		w.begin(http.StatusOK)
+	}
+}
+
 func (w flushWriter) Flush() {
 	w.begin(http.StatusOK)
 	w.ResponseWriter.(http.Flusher).Flush()
@@ -60,7 +70,8 @@ func (w flushWriter) Flush() {
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil {
-		w.op.hijack()
+		w.hijacked = true
+		w.op.note.AddAnomaly(emitter.AnomalyHijacked)
 	}
 	return conn, rw, err
 }

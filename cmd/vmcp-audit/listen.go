@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter/config"
@@ -17,13 +18,16 @@ import (
 const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
+
+	handlerTimeout = 5 * time.Second // for a handler to return when its connection was closed
 )
 
 // listener is a server that has its port and not yet begun to serve.
 type listener struct {
 	net.Listener
-	server *http.Server
-	cfg    config.Config
+	server  *http.Server
+	cfg     config.Config
+	running atomic.Int64 // handlers
 }
 
 func listen(ctx context.Context, cfg config.Config, h http.Handler, log *slog.Logger) (*listener, error) {
@@ -32,12 +36,18 @@ func listen(ctx context.Context, cfg config.Config, h http.Handler, log *slog.Lo
 	if err != nil {
 		return nil, fmt.Errorf("%sLISTEN: %w", config.Prefix, err)
 	}
-	return &listener{Listener: l, cfg: cfg, server: &http.Server{
-		Handler:           h,
+	s := &listener{Listener: l, cfg: cfg}
+	s.server = &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.running.Add(1)
+			defer s.running.Add(-1)
+			h.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}}, nil
+	}
+	return s, nil
 }
 
 // url returns the address of path as a client on this machine writes it.
@@ -64,10 +74,18 @@ func (l *listener) serve(ctx context.Context) error {
 	time.Sleep(l.cfg.ShutdownDelay)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.DrainTimeout)
 	defer cancel()
-	if err := l.server.Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
-		return l.server.Close()
-	} else if err != nil {
-		return err
+	err := l.server.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = l.server.Close()
+		l.wait()
 	}
-	return nil
+	return err
+}
+
+// wait gives handlers whose connection was closed the time to return, so that
+// their events are recorded.
+func (l *listener) wait() {
+	for end := time.Now().Add(handlerTimeout); l.running.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
 }

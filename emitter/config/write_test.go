@@ -10,14 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestWriteGolden(t *testing.T) {
+func TestWrite(t *testing.T) {
 	for name, write := range map[string]func(io.Writer) error{"configuration.md": WriteMarkdown, "env.example": WriteEnvExample} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
 			if err := write(&b); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name, b.String())
 			for _, v := range Doc() {
 				if !strings.Contains(b.String(), v.Name) || !strings.Contains(b.String(), v.Doc) {
 					t.Errorf("%s is missing", v.Name)

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+)
+
+// running is a proxy in this process.
+type running struct {
+	url   string
+	trail string // path of its file
+	stop  context.CancelFunc
+	code  chan int
+}
+
+// start runs the proxy before upstream until it listens.
+func start(t *testing.T, upstream string, environ ...string) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	p := &running{trail: filepath.Join(t.TempDir(), "audit.jsonl"), stop: cancel, code: make(chan int, 1)}
+	said := make(chan string, 1)
+	stderr := &listening{said: said}
+	environ = append(environ, "VMCP_AUDIT_FILE_PATH="+p.trail)
+	go func() {
+		p.code <- run(ctx, []string{"vmcp-audit", "proxy", "--upstream", upstream, "--listen", "127.0.0.1:0"}, environ, nil, io.Discard, stderr)
+	}()
+	select {
+	case p.url = <-said:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the proxy never listened")
+	}
+	t.Cleanup(cancel)
+	return p
+}
+
+// listening finds the address in the log.
+type listening struct {
+	mu   sync.Mutex
+	said chan string
+	buf  bytes.Buffer
+}
+
+func (l *listening) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Write(p)
+	var line struct{ Msg, URL string }
+	if json.Unmarshal(p, &line) == nil && line.Msg == "listening" {
+		l.said <- line.URL
+	}
+	return len(p), nil
+}
+
+// events stops the proxy and returns what it recorded, in short.
+func (p *running) events(t *testing.T) (lines []string) {
+	t.Helper()
+	p.stop()
+	if code := <-p.code; code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	trail, err := os.ReadFile(p.trail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(trail) {
+		e, err := emitter.Decode(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, strings.Join(strings.Fields(string(e.Type)+" "+string(e.Outcome)+" "+string(e.Reason)), " "))
+	}
+	return lines
+}
+
+// TestStopBreaksStreamsOffAndRecordsThem: a stream that is open when the
+// program is stopped has its end in the trail.
+func TestStopBreaksStreamsOffAndRecordsThem(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: {\"method\":\"x\"}\n\n")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}))
+	defer upstream.Close()
+	p := start(t, upstream.URL, "VMCP_AUDIT_DRAIN_TIMEOUT=10ms")
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/mcp", nil)
+	req.Header.Set("Accept", "text/event-stream")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := resp.Body.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"sse_connection success", "sse_closed success client_closed"}
+	if diff := cmp.Diff(want, p.events(t)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestHangupOpensTheFileAnew(t *testing.T) {
+	p := start(t, "http://127.0.0.1:1")
+	if err := os.Rename(p.trail, p.trail+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(p.trail); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("no new file")
+		}
+	}
+	if got := p.events(t); len(got) != 0 {
+		t.Errorf("events %v", got)
+	}
+}
+
+func TestSwitchedOff(t *testing.T) {
+	upstream := httptest.NewServer(http.NotFoundHandler())
+	defer upstream.Close()
+	p := start(t, upstream.URL, "VMCP_AUDIT_ENABLED=false")
+	resp, err := http.Get(p.url)
+	if err != nil || resp.StatusCode != http.StatusNotFound {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	resp.Body.Close()
+	if got := p.events(t); len(got) != 0 {
+		t.Errorf("events %v", got)
+	}
+}
+
+// TestFollow shows events as they come, and goes on when the file is moved and
+// when it is cut.
+func TestFollow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	line := func(id string) []byte {
+		return []byte(`{"schema":"1.0","audit_id":"` + id + `","type":"mcp_ping","stage":"completed","logged_at":"2026-11-22T13:39:50.678166Z","outcome":"success","severity":2}` + "\n")
+	}
+	write := func(b []byte, flags int) {
+		t.Helper()
+		f, err := os.OpenFile(path, flags|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(line("a"), os.O_APPEND)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, []string{"vmcp-audit", "tail", "-f", "-o", "json", path}, nil, nil, w, io.Discard)
+		w.Close()
+	}()
+	lines := json.NewDecoder(r)
+	expect := func(id string) {
+		t.Helper()
+		var e struct {
+			ID string `json:"audit_id"`
+		}
+		if err := lines.Decode(&e); err != nil || e.ID != id {
+			t.Fatalf("got %q, %v, want %q", e.ID, err, id)
+		}
+	}
+	expect("a")
+	write(line("b")[:30], os.O_APPEND) // a line that is not yet whole
+	write(line("b")[30:], os.O_APPEND)
+	expect("b")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	write(line("c"), os.O_APPEND)
+	expect("c")
+	write(line("d"), os.O_APPEND)
+	expect("d")
+	write(line("e"), os.O_TRUNC)
+	expect("e")
+	cancel()
+	if c := <-code; c != exitOK {
+		t.Errorf("exit code %d", c)
+	}
+}

@@ -31,11 +31,13 @@ type Options struct {
 }
 
 // Times of the upstream's connections. None limits an answer: a tool may take
-// minutes, a stream days.
+// minutes, a stream days. Node.js and uvicorn close a connection that has been
+// idle for 5 s; a call sent at that moment is lost and must not be sent again,
+// so the proxy closes it first.
 const (
 	dialTimeout = 10 * time.Second
 	tlsTimeout  = 10 * time.Second
-	idleTimeout = 90 * time.Second
+	idleTimeout = 4 * time.Second
 	idlePerHost = 64
 )
 

@@ -1,0 +1,72 @@
+package proxy
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/vmcp-audit/vmcp-audit/middleware"
+)
+
+// front is a server with the audit in it, as the command sets it up.
+type front struct {
+	*httptest.Server
+	*trail
+	auditor *middleware.Auditor
+}
+
+// newFront serves h behind the audit.
+func newFront(t testing.TB, h http.Handler) *front {
+	t.Helper()
+	a, tr := newAuditor(t)
+	f := &front{Server: newServer(t, a.Wrap(h)), trail: tr, auditor: a}
+	f.Start()
+	return f
+}
+
+// newServer returns a server with the times of the command's listener.
+func newServer(t testing.TB, h http.Handler) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ReadHeaderTimeout = 10 * time.Second
+	s.Config.IdleTimeout = 2 * time.Minute
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// end waits until the handlers have returned, so that no event is to come.
+func (f *front) end() {
+	f.Close()
+	f.auditor.Close()
+}
+
+// newProxy returns a proxy to upstream, whose idle connections end with t.
+func newProxy(t testing.TB, upstream string, opt Options) http.Handler {
+	t.Helper()
+	u, err := url.Parse(upstream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := New(u, opt)
+	t.Cleanup(transportOf(h).CloseIdleConnections)
+	return h
+}
+
+// newChain returns an audited proxy to upstream.
+func newChain(t testing.TB, upstream string) *front {
+	t.Helper()
+	return newFront(t, newProxy(t, upstream, Options{}))
+}
+
+// newClient returns a client with connections of its own.
+func newClient(t testing.TB) *http.Client {
+	t.Helper()
+	tr := &http.Transport{DisableCompression: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: patience}
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,8 +19,8 @@ var ErrClosed = errors.New("audit emitter is closed")
 type Options struct {
 	Component string       // stamped on events that name none; empty: DefaultComponent
 	Observer  Observer     // stamped on events that name none
-	Only      []Type       // emit these types only; empty: all
-	Exclude   []Type       // leave out successes of these types; other outcomes and audit_* always pass
+	Only      []Type       // leave out successes of other types; empty: of none
+	Exclude   []Type       // leave out successes of these types; other outcomes, anomalies and audit_* always pass
 	Log       *slog.Logger // faults of routes, once when they begin and once when they end; nil: none
 }
 
@@ -32,11 +33,13 @@ const DefaultComponent = "vmcp-server"
 type Emitter struct {
 	opt Options // immutable once set
 
-	mu     sync.Mutex // guards what follows, and keeps the routes in one order
-	closed bool
+	turn   chan struct{} // holds one token while an event is sent: keeps the routes in one order, guards seq
 	seq    uint64
 	routes []*route
-	stats  Stats
+	closed atomic.Bool
+
+	mu    sync.Mutex // guards the counters, never held while sending
+	stats Stats
 }
 
 // Stats counts what became of the events since the start.
@@ -59,7 +62,7 @@ type RouteStats struct {
 type route struct {
 	Route
 	buf    []byte // last record's body, reused
-	sent   uint64
+	sent   uint64 // this and failed are guarded by Emitter.mu
 	failed uint64
 	fault  time.Time // when the present fault began; zero: none
 	lost   uint64    // events lost since then
@@ -74,7 +77,7 @@ func New(opt Options, routes ...Route) (*Emitter, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	em := &Emitter{opt: opt}
+	em := &Emitter{opt: opt, turn: make(chan struct{}, 1)}
 	for _, r := range routes {
 		if slices.ContainsFunc(em.routes, func(o *route) bool { return o.Name == r.Name }) {
 			return nil, fmt.Errorf("two routes are called %q", r.Name)
@@ -87,9 +90,7 @@ func New(opt Options, routes ...Route) (*Emitter, error) {
 // Ready reports whether an event can be stored. A caller that must not act
 // without a record asks before it acts.
 func (em *Emitter) Ready() error {
-	em.mu.Lock()
-	defer em.mu.Unlock()
-	if em.closed {
+	if em.closed.Load() {
 		return ErrClosed
 	}
 	return nil
@@ -98,26 +99,38 @@ func (em *Emitter) Ready() error {
 // Emit stores e and returns when every route's sink has confirmed it. It takes
 // e over: logged_at, severity, controls, component and observer are filled in
 // where they are empty, and the caller must not change e afterwards. The error
-// names each route that did not take the event.
+// names each route that did not take the event. While another event is being
+// sent Emit waits, until ctx ends: then e is lost and counted as failed. A sink
+// that blocks in Send without looking at its context blocks this call too.
 func (em *Emitter) Emit(ctx context.Context, e *Event) error {
 	em.stamp(e)
-	em.mu.Lock()
-	defer em.mu.Unlock()
-	if em.closed {
-		em.stats.Refused++
+	if em.closed.Load() {
+		em.count(&em.stats.Refused)
 		return ErrClosed
 	}
 	if err := e.check(); err != nil {
-		em.stats.Invalid++
+		em.count(&em.stats.Invalid)
 		return fmt.Errorf("emit event: %w", err)
 	}
 	if em.filtered(e) {
-		em.stats.Filtered++
+		em.count(&em.stats.Filtered)
 		return nil
 	}
 	if e.stored == nil {
 		e.stored = AppendEvent(make([]byte, 0, typicalSize), e)
 	}
+	select {
+	case em.turn <- struct{}{}:
+		defer func() { <-em.turn }()
+	case <-ctx.Done():
+		em.count(&em.stats.Failed)
+		return fmt.Errorf("emit event: %w", ctx.Err())
+	}
+	return em.deliver(ctx, e)
+}
+
+// deliver sends e along every route; em.turn is held.
+func (em *Emitter) deliver(ctx context.Context, e *Event) error {
 	em.seq++
 	var errs []error
 	for _, r := range em.routes {
@@ -126,25 +139,35 @@ func (em *Emitter) Emit(ctx context.Context, e *Event) error {
 		}
 	}
 	if len(errs) > 0 {
-		em.stats.Failed++
+		em.count(&em.stats.Failed)
 		return errors.Join(errs...)
 	}
-	em.stats.Emitted++
+	em.count(&em.stats.Emitted)
 	return nil
 }
 
-// Run keeps the emitter open until ctx ends, then closes it: an Emit that is
-// under way ends first, later ones return [ErrClosed]. It returns the number
-// of events lost to faults as an error, nil when there were none.
-func (em *Emitter) Run(ctx context.Context) error {
-	<-ctx.Done()
+func (em *Emitter) count(n *uint64) {
 	em.mu.Lock()
 	defer em.mu.Unlock()
-	em.closed = true
-	if em.stats.Failed > 0 {
-		return fmt.Errorf("%d events were not taken by every destination", em.stats.Failed)
+	*n++
+}
+
+// closeTimeout is how long Run waits for a sink that blocks.
+const closeTimeout = 10 * time.Second
+
+// Run keeps the emitter open until ctx ends, then closes it: later calls of
+// Emit return [ErrClosed]. It returns when the Emit that is under way has ended;
+// an error says that a sink still blocks after ten seconds.
+func (em *Emitter) Run(ctx context.Context) error {
+	<-ctx.Done()
+	em.closed.Store(true)
+	select {
+	case em.turn <- struct{}{}:
+		<-em.turn
+		return nil
+	case <-time.After(closeTimeout):
+		return errors.New("an audit destination blocks")
 	}
-	return nil
 }
 
 // Stats returns the counters as they stand.
@@ -178,9 +201,9 @@ func (em *Emitter) stamp(e *Event) {
 }
 
 // filtered reports whether the configuration leaves e out. A filter never
-// hides a refusal, a failure or the audit's own events.
+// hides a refusal, a failure, an anomaly or the audit's own events.
 func (em *Emitter) filtered(e *Event) bool {
-	if e.Outcome != OutcomeSuccess || isAudit(e.Type) {
+	if e.Outcome != OutcomeSuccess || isAudit(e.Type) || len(e.Anomalies) > 0 {
 		return false
 	}
 	if len(em.opt.Only) > 0 && !slices.Contains(em.opt.Only, e.Type) {
@@ -191,12 +214,12 @@ func (em *Emitter) filtered(e *Event) bool {
 
 func isAudit(t Type) bool { return len(t) > 6 && t[:6] == "audit_" }
 
-// send renders e for r and sends it; em.mu is held.
+// send renders e for r and sends it; em.turn is held.
 func (em *Emitter) send(ctx context.Context, r *route, e *Event) error {
 	r.buf = r.Format(r.buf[:0], e)
 	_, err := r.Sink.Send(ctx, []Record{{Seq: em.seq, ID: e.AuditID, Time: e.LoggedAt, Body: r.buf}})
 	if err != nil {
-		r.failed++
+		em.count(&r.failed)
 		r.lost++
 		if r.fault.IsZero() {
 			r.fault = time.Now()
@@ -204,7 +227,7 @@ func (em *Emitter) send(ctx context.Context, r *route, e *Event) error {
 		}
 		return err
 	}
-	r.sent++
+	em.count(&r.sent)
 	if !r.fault.IsZero() {
 		em.opt.Log.Warn("audit destination recovered", "route", r.Name, "lost", r.lost, "after", time.Since(r.fault).Round(time.Millisecond))
 		r.fault, r.lost = time.Time{}, 0

@@ -123,14 +123,19 @@ func TestFilters(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	odd := concluded(TypeToolsList, OutcomeSuccess)
+	odd.Anomalies = []string{AnomalyKeyCase}
+	if err := em.Emit(t.Context(), odd); err != nil {
+		t.Error(err)
+	}
 	want := []string{
 		"mcp_tool_call success 3 vmcp-server", "mcp_ping denied 6 vmcp-server", "mcp_tools_list failure 4 vmcp-server",
-		"mcp_tools_list error 7 vmcp-server", "audit_start success 3 vmcp-server",
+		"mcp_tools_list error 7 vmcp-server", "audit_start success 3 vmcp-server", "mcp_tools_list success 2 vmcp-server",
 	}
 	if diff := cmp.Diff(want, m.got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if s := em.Stats(); s.Filtered != 2 || s.Emitted != 5 {
+	if s := em.Stats(); s.Filtered != 2 || s.Emitted != 6 {
 		t.Errorf("stats %+v", s)
 	}
 }
@@ -158,6 +163,43 @@ func TestRunCloses(t *testing.T) {
 		}
 		if s := em.Stats(); s.Refused != 1 {
 			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
+// blocking is a sink that does not look at its context.
+type blocking struct{ release chan struct{} }
+
+func (b blocking) Send(context.Context, []Record) (int, error) {
+	<-b.release
+	return 1, nil
+}
+
+// TestBlockedSinkIsNoOutage: callers are let go when their context ends, and
+// Ready and Stats answer all the while.
+func TestBlockedSinkIsNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := blocking{make(chan struct{})}
+		em, _ := New(Options{}, Route{"b", typeFormat, b})
+		first := make(chan error, 1)
+		go func() { first <- em.Emit(t.Context(), concluded(TypePing, OutcomeSuccess)) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := em.Emit(ctx, concluded(TypePing, OutcomeSuccess)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("second emit: %v", err)
+		}
+		if err := em.Ready(); err != nil || em.Stats().Failed != 1 {
+			t.Errorf("ready %v, stats %+v", err, em.Stats())
+		}
+		ended, stop := context.WithCancel(t.Context())
+		stop()
+		if err := em.Run(ended); err == nil {
+			t.Error("Run did not tell of the sink that blocks")
+		}
+		close(b.release)
+		if err := <-first; err != nil {
+			t.Error(err)
 		}
 	})
 }

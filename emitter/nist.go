@@ -58,7 +58,7 @@ var controlRules = []ControlRule{
 	{"a limit was enforced", "SC-5", func(e *Event) bool { return e.Reason == ReasonRateLimited }},
 	{"the request was malformed in a way that attacks use", "SI-10", func(e *Event) bool {
 		return slices.ContainsFunc(e.Anomalies, func(a string) bool {
-			return a == AnomalyDuplicateKey || a == AnomalyKeyCase || a == AnomalyHeaderMismatch || a == AnomalyNoJSON
+			return a == AnomalyDuplicateKey || a == AnomalyKeyCase || a == AnomalyHeaderMismatch || a == AnomalyNoJSON || a == AnomalyEncodedRequest || a == AnomalyBOM
 		})
 	}},
 }

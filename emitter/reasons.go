@@ -117,6 +117,7 @@ const (
 	AnomalyHeaderMismatch  = "header_mismatch"
 	AnomalyBatch           = "batch"
 	AnomalyNoJSON          = "no_json"
+	AnomalyBOM             = "byte_order_mark"
 	AnomalyNoID            = "no_id"
 	AnomalyIDReused        = "id_reused"
 	AnomalyIDMismatch      = "id_mismatch"
@@ -136,7 +137,8 @@ var anomalies = []AnomalyInfo{
 	{AnomalyKeyCase, "the request has a key that matters only if case is ignored, as Go's encoding/json does"},
 	{AnomalyHeaderMismatch, "`Mcp-Method`, `Mcp-Name` or `MCP-Protocol-Version` disagree with the body; the body counts"},
 	{AnomalyBatch, "the body is a JSON-RPC batch; it is one event until batches are told apart"},
-	{AnomalyNoJSON, "the body of a POST is no JSON object"},
+	{AnomalyNoJSON, "the body of a POST is no JSON; what was read before the fault is in the event"},
+	{AnomalyBOM, "the request begins with a byte order mark, which some servers skip and others refuse"},
 	{AnomalyNoID, "the method asks for an answer and the request has no id, or one that JSON-RPC does not allow"},
 	{AnomalyIDReused, "the session has another request under way with the same id"},
 	{AnomalyIDMismatch, "the answer carried a response to another id"},
@@ -145,7 +147,7 @@ var anomalies = []AnomalyInfo{
 	{AnomalyPartialRequest, "the request was not read to its end, so it has no digest and its size is what was seen"},
 	{AnomalyLateAnswer, "an answer came although the client had cancelled"},
 	{AnomalyHijacked, "the handler took over the connection: what follows on it is unseen"},
-	{AnomalyFull, "a table of the middleware was full: this event cannot be joined with its session"},
+	{AnomalyFull, "a table of the middleware was full: a cancel or a resumed answer of this call could not be joined with it"},
 }
 
 // Anomalies describes every anomaly that this project notes; inner layers may

@@ -36,6 +36,9 @@ type Route struct {
 	Sink   Sink
 }
 
+// The classes of errors below are for the delivery loop. Until there is one an
+// [Emitter] sends each record once, and every error is a loss.
+
 // RetryAfter marks err as passing: the same record is to be sent again, not
 // before d has gone by. An unmarked error means the same without a time.
 func RetryAfter(d time.Duration, err error) error {

@@ -96,6 +96,8 @@ type answer struct {
 	seen   measure // of the message that is passing
 	kept   []byte  // its beginning, where data is recorded; or that of a text
 	other  bool    // a response to another id passed
+	length int64   // bytes that the header announced, 0 for not said
+	none   bool    // the client gets no body, whatever the handler writes
 }
 
 const keptText = 1 << 10 // bytes kept of a plain text answer
@@ -103,6 +105,11 @@ const keptText = 1 << 10 // bytes kept of a plain text answer
 // begin decides how the body will be read.
 func (an *answer) begin(status int, h http.Header) {
 	an.status = status
+	an.none = an.op.httpMethod == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified
+	if an.none {
+		return
+	}
+	an.length, _ = strconv.ParseInt(h.Get("Content-Length"), 10, 64)
 	an.media = mediaOf(h)
 	switch an.media {
 	case mediaSSE:
@@ -117,6 +124,9 @@ func (an *answer) begin(status int, h http.Header) {
 
 // pass reads a piece of the body.
 func (an *answer) pass(p []byte) {
+	if an.none {
+		return
+	}
 	an.body += int64(len(p))
 	switch an.media {
 	case mediaJSON:
@@ -127,6 +137,12 @@ func (an *answer) pass(p []byte) {
 		an.keep(p, keptText)
 	default:
 	}
+}
+
+// whole reports whether the body has passed to its announced end. A stream of
+// events may go on elsewhere, so it never is.
+func (an *answer) whole() bool {
+	return an.length > 0 && an.body >= an.length && an.media != mediaSSE
 }
 
 // Data reads a piece of a message. It implements [sse.Sink].

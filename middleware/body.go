@@ -21,14 +21,17 @@ type body struct {
 	msg   message
 	seen  measure
 	ended bool
+	bom   bool   // it began with a byte order mark
 	kept  []byte // the beginning, where data is recorded
 }
+
+const firstRead = 16 << 10 // bytes made room for on the word of Content-Length alone
 
 // readAhead reads the first PeekLimit bytes of rest.
 func readAhead(a *Auditor, rest io.ReadCloser, length int64) *body {
 	b := &body{rest: rest, a: a, msg: newMessage()}
 	a.digests.start(&b.seen)
-	buf := bytes.NewBuffer(make([]byte, 0, min(max(length, 0), PeekLimit)+bytes.MinRead))
+	buf := bytes.NewBuffer(make([]byte, 0, min(max(length, 0), firstRead)+bytes.MinRead))
 	_, err := io.CopyN(buf, rest, PeekLimit)
 	if err != nil {
 		b.err = err
@@ -38,12 +41,17 @@ func readAhead(a *Auditor, rest io.ReadCloser, length int64) *body {
 	return b
 }
 
+var byteOrderMark = []byte("\xEF\xBB\xBF")
+
 // scan takes the next bytes of the body.
 func (b *body) scan(p []byte, ended bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.msg.scan.Started() {
 		p = bytes.TrimLeft(p, " \t\r\n")
+		if q, ok := bytes.CutPrefix(p, byteOrderMark); ok {
+			p, b.bom = q, true
+		}
 	}
 	if n := b.msg.scan.Write(p); b.msg.object() {
 		p = p[:n] // white space behind the message is no part of it

@@ -29,6 +29,12 @@ func (c *cleaner) text(path, s string) string {
 	return s
 }
 
+// header cleans the value of a header.
+func (c *cleaner) header(path, s string) string {
+	s, cut := headerText(s)
+	return c.name(path, s, cut)
+}
+
 // name cleans a name of which no more than the beginning may be there.
 func (c *cleaner) name(path, s string, cut bool) string {
 	return c.text(path, whole(s, cut))

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net/http"
 	"path"
@@ -30,12 +31,12 @@ func (op *operation) describe() {
 	e := op.event
 	x := &e.Metadata.Extra
 	x.HTTPMethod = op.clean.text("metadata.extra.http_method", op.httpMethod)
-	x.Transport, x.MCPVersion = "http", op.clean.text("metadata.extra.mcp_version", op.revision())
+	x.Transport, x.MCPVersion = "http", op.clean.text("metadata.extra.mcp_version", op.version)
 	e.Target.Type, e.Target.Method = "endpoint", x.HTTPMethod
 	switch {
 	case op.body != nil:
 		op.describeBody()
-	case op.listens:
+	case op.listens && (op.answer.media == mediaSSE || op.answer.status == 0 || op.answer.status >= 300):
 		e.Type, e.Target.Type, x.Transport = emitter.TypeSSEConnection, "stream", transportHTTP
 	case op.httpMethod == http.MethodDelete && op.session != "":
 		e.Type, e.Target.Type, x.Transport = emitter.TypeSessionEnd, "session", transportHTTP
@@ -73,18 +74,14 @@ func (op *operation) describeBody() {
 		message: m.batch() || m.object() && (m.method() != "" || m.response()),
 		wants:   m.wantsResponse() || m.object() && m.method() != "" && !m.notification(),
 	}
+	op.unreadable(b)
 	if !op.what.message {
-		op.noMessage()
 		return
 	}
-	x.Transport = transportHTTP
 	classify(e, m, &op.clean)
-	op.what.modern = modern(x.MCPVersion)
-	e.Trace.JSONRPCID = op.clean.text("trace.jsonrpc_id", m.id())
-	if e.Trace.TraceID == "" {
-		e.Trace.TraceID, e.Trace.SpanID = traceContext(m.text(qMetaTrace))
-	}
-	op.describeClient(m)
+	op.describeCaller(e, m, &op.clean)
+	op.what.modern = modern(cmp.Or(m.version(), op.version))
+	e.Trace.JSONRPCID = op.clean.name("trace.jsonrpc_id", m.id(), m.scan.Value(qID).Cut)
 	m.anomalies(e)
 	if op.mirror.differs(m, op.version) {
 		addAnomaly(e, emitter.AnomalyHeaderMismatch)
@@ -94,25 +91,36 @@ func (op *operation) describeBody() {
 	}
 }
 
-// noMessage notes what hid a JSON-RPC message that the client announced.
-func (op *operation) noMessage() {
+// unreadable notes what hid a JSON-RPC message, or a part of it.
+func (op *operation) unreadable(b *body) {
 	switch {
 	case op.mirror.encoded:
 		addAnomaly(op.event, emitter.AnomalyEncodedRequest)
-	case op.mirror.json && op.body.msg.scan.Failed():
+	case b.msg.scan.Failed() && (op.mirror.json || op.what.message):
 		addAnomaly(op.event, emitter.AnomalyNoJSON)
+	case b.bom:
+		addAnomaly(op.event, emitter.AnomalyBOM)
 	}
 }
 
-func (op *operation) describeClient(m message) {
+// describeCaller tells in e who sent m, and in which revision.
+func (op *operation) describeCaller(e *emitter.Event, m message, clean *cleaner) {
 	name, version := m.text(qMetaClientName), m.text(qMetaClientVersion)
-	if op.what.method == "initialize" {
-		name, version = m.text(qClientName), m.text(qClientVersion)
-		op.event.Metadata.Extra.MCPVersion = op.clean.text("metadata.extra.mcp_version", m.text(qVersion))
+	revision := cmp.Or(m.version(), op.version)
+	if m.method() == methodInitialize {
+		name, version, revision = m.text(qClientName), m.text(qClientVersion), m.text(qVersion)
 	}
-	op.event.Client = emitter.Client{
-		NameClaimed:    op.clean.text("client.name_claimed", name),
-		VersionClaimed: op.clean.text("client.version_claimed", version),
+	e.Client = emitter.Client{
+		NameClaimed:    clean.text("client.name_claimed", name),
+		VersionClaimed: clean.text("client.version_claimed", version),
+	}
+	if e.Client == (emitter.Client{}) {
+		e.Client = op.known.client
+	}
+	e.Metadata.Extra.Transport = transportHTTP
+	e.Metadata.Extra.MCPVersion = cmp.Or(clean.text("metadata.extra.mcp_version", revision), op.known.version)
+	if e.Trace.TraceID == "" {
+		e.Trace.TraceID, e.Trace.SpanID = traceContext(m.text(qMetaTrace))
 	}
 }
 
@@ -125,7 +133,7 @@ func (op *operation) conclude() {
 	end := ending{
 		denied: noted.denied, failed: noted.failed, status: an.status, session: op.session != "",
 		wants: op.what.wants, method: op.what.method, modern: op.what.modern,
-		opened: op.opened != nil, encoded: an.media == mediaEncoded, cancelled: op.cancelled,
+		opened: op.opened != nil, encoded: an.media == mediaEncoded, cancelled: op.cancel != nil,
 		gone: op.gone, panicked: op.panicked, aborted: op.aborted, reply: op.reply,
 	}
 	e.Conclude(end.outcome())
@@ -151,7 +159,7 @@ func (op *operation) concludeAnomalies() {
 	if an.other {
 		addAnomaly(op.event, emitter.AnomalyIDMismatch)
 	}
-	if op.cancelled && op.reply != nil && !op.reply.isError {
+	if op.cancel != nil && op.reply != nil && !op.reply.isError {
 		addAnomaly(op.event, emitter.AnomalyLateAnswer)
 	}
 }
@@ -165,7 +173,7 @@ func (op *operation) concludeAnswer(failure string) {
 	case r != nil:
 		x.ResponseSize, x.ResponseDigest = emitter.Of(r.size), r.digest
 		x.JSONRPCErrorCode, x.ErrorMessage = r.code, op.clean.name(at, r.message, r.messageCut)
-		if r.version != "" {
+		if r.version != "" && op.what.method == methodInitialize {
 			x.MCPVersion = op.clean.text("metadata.extra.mcp_version", r.version)
 		}
 		if op.a.opt.ResponseData {
@@ -185,6 +193,7 @@ func (op *operation) openSession(id string) {
 		return
 	}
 	op.describe()
+	op.began = true
 	op.session = op.a.digests.keyed("session", id)
 	op.event.Source.Extra.SessionID = op.session
 	op.a.sessions.open(op.session, peer{op.event.Client, op.event.Metadata.Extra.MCPVersion}, op.start)
@@ -194,7 +203,7 @@ func (op *operation) openSession(id string) {
 // began, nil for none.
 func (op *operation) sessionStart() *emitter.Event {
 	e := op.event
-	if e.Type != emitter.TypeInitialize || op.session == "" {
+	if !op.began {
 		return nil
 	}
 	if e.Outcome != emitter.OutcomeSuccess {
@@ -265,9 +274,11 @@ type mirror struct {
 
 func mirrorOf(h http.Header) mirror {
 	enc := h.Get("Content-Encoding")
+	method, _ := headerText(h.Get("Mcp-Method"))
+	name, _ := headerText(h.Get("Mcp-Name"))
 	return mirror{
-		method:  h.Get("Mcp-Method"),
-		name:    decodeHeader(h.Get("Mcp-Name")),
+		method:  method,
+		name:    decodeHeader(name),
 		json:    strings.Contains(strings.ToLower(h.Get("Content-Type")), "json"),
 		encoded: enc != "" && enc != "identity",
 	}

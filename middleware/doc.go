@@ -4,9 +4,13 @@
 // streamable handler, or a reverse proxy. It belongs outermost, so that what
 // inner layers refuse is recorded too. Each JSON-RPC request becomes one event,
 // recorded before the bytes that end its answer are passed on; a stream becomes
-// one at its opening and one at its end. Nothing that passes is changed, held
-// back or kept: requests are read ahead by at most [PeekLimit] bytes, answers
-// are scanned as the handler writes them.
+// one at its opening and one at its end. Nothing that passes is changed. Of a
+// request at most [PeekLimit] bytes are read before the handler runs; answers
+// are scanned as the handler writes them, and neither held back nor kept.
+//
+// What has no JSON-RPC response (a notification, a refusal in plain text) is
+// recorded before its last bytes if its header has a Content-Length, else when
+// the handler returns.
 //
 // The outcome is read from the JSON-RPC response with the request's id,
 // however it is cut into writes; never from a prefix or from the HTTP status

@@ -254,7 +254,8 @@ func TestNoteOutsideOfARequest(t *testing.T) {
 
 func TestChildBelongsToItsRequest(t *testing.T) {
 	a, tr, em := record(t, Options{})
-	x := exchange{header: "Mcp-Session-Id: s\nTraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", body: callEcho, reply: jsonOK}
+	x := exchange{header: "Mcp-Session-Id: s\nTraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", reply: jsonOK, body: strings.Replace(callEcho, `"name"`,
+		`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"desk"}},"name"`, 1)}
 	a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
 		NoteFrom(r.Context()).SetSubject(emitter.Subject{Type: "user", User: "alice"})
 		c := Child(r.Context(), emitter.TypeBackendRoute)
@@ -267,6 +268,9 @@ func TestChildBelongsToItsRequest(t *testing.T) {
 	child, parent := tr.all()[0], tr.all()[1]
 	if child.Trace.ParentAuditID != parent.AuditID || child.Trace.TraceID != "0af7651916cd43dd8448eb211c80319c" || child.Trace.TraceID != parent.Trace.TraceID {
 		t.Errorf("child %+v of %s", child.Trace, parent.AuditID)
+	}
+	if child.Client != parent.Client || child.Client.NameClaimed != "desk" || child.Metadata.Extra.MCPVersion != "2026-07-28" {
+		t.Errorf("child by %+v, %+v", child.Client, child.Metadata)
 	}
 	if child.Source != parent.Source || child.Subjects != parent.Subjects || child.Source.Extra.SessionID == "" {
 		t.Errorf("another source or subject:\n%+v\n%+v", child, parent)

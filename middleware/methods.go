@@ -41,7 +41,10 @@ var methods = map[string]method{
 	"notifications/cancelled":          {typ: emitter.TypeNotification, target: "notification", name: qRequestID},
 }
 
-const methodListen = "subscriptions/listen"
+const (
+	methodInitialize = "initialize"
+	methodListen     = "subscriptions/listen"
+)
 
 // classify sets type and target of the event of message m.
 func classify(e *emitter.Event, m message, clean *cleaner) {
@@ -73,7 +76,7 @@ func (m message) targetName(what method, clean *cleaner) string {
 	case what.name == qRoot:
 		return ""
 	case what.name == qRequestID:
-		return idText(v)
+		return clean.name("target.name", idText(v), v.Cut)
 	case what.uri:
 		return clean.uri("target.name", v.Text(), v.Cut)
 	default:

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -42,7 +43,8 @@ type operation struct {
 	clean     cleaner
 	answer    answer
 	reply     *reply
-	cancelled bool
+	cancel    *operation // the one that cancelled this one
+	began     bool       // an initialize that was given a session
 	resumable bool
 	gone      bool
 	panicked  bool
@@ -53,12 +55,13 @@ type operation struct {
 }
 
 func (a *Auditor) newOperation(r *http.Request) *operation {
+	version, _ := headerText(r.Header.Get(headerVersion))
 	op := &operation{
 		a:          a,
 		start:      time.Now(),
 		httpMethod: r.Method,
 		session:    a.digests.keyed("session", r.Header.Get(headerSession)),
-		version:    r.Header.Get(headerVersion),
+		version:    version,
 		mirror:     mirrorOf(r.Header),
 		client:     r.Context().Done(),
 		listens:    r.Method == http.MethodGet && accepts(r.Header, "text/event-stream"),
@@ -70,7 +73,8 @@ func (a *Auditor) newOperation(r *http.Request) *operation {
 	e.Source = a.source(r, e.AuditID, &op.clean)
 	e.Source.Extra.SessionID = op.session
 	e.Subjects, e.Auth = a.unverified(r.Header)
-	e.Target.Endpoint = op.clean.uri("target.endpoint", r.URL.Path, false)
+	path, cut := headerText(r.URL.Path)
+	e.Target.Endpoint = op.clean.uri("target.endpoint", path, cut)
 	e.Trace.TraceID, e.Trace.SpanID = traceContext(r.Header.Get("Traceparent"))
 	if r.Method == http.MethodPost && r.Body != nil {
 		op.body = readAhead(a, r.Body, r.ContentLength)
@@ -83,6 +87,12 @@ const (
 	headerSession = "Mcp-Session-Id"
 	headerVersion = "Mcp-Protocol-Version"
 )
+
+// headerText returns a text of its own, so that it does not keep the whole
+// header of the request, and whether it had to be cut.
+func headerText(s string) (text string, cut bool) {
+	return strings.Clone(s[:min(len(s), maxName)]), len(s) > maxName
+}
 
 func accepts(h http.Header, media string) bool {
 	for _, v := range h.Values("Accept") {
@@ -114,9 +124,10 @@ func (op *operation) enter() {
 	}
 	if op.cancels = op.body.cancels(); op.cancels != "" {
 		op.cancelOther(true)
+		return // it awaits no answer, and must never find itself
 	}
-	if op.id == "" {
-		return
+	if op.id == "" || op.body.method() == methodInitialize {
+		return // an initialize cannot be cancelled, and what session it is in changes
 	}
 	if anomaly := op.a.sessions.enter(op.session, op.id, op); anomaly != "" {
 		op.note.AddAnomaly(anomaly)
@@ -131,16 +142,33 @@ func (op *operation) leave() {
 	}
 }
 
-// cancelOther marks the operation that a cancel names, or takes the mark back.
-func (op *operation) cancelOther(mark bool) {
+// cancelOther marks the operation that a cancel names when the cancel comes,
+// since the answer may end before the cancel does; and when the cancel has
+// ended, takes its mark back if it was refused.
+func (op *operation) cancelOther(accepted bool) {
 	other := op.a.sessions.find(op.session, op.cancels)
 	if other == nil {
 		return
 	}
 	other.mu.Lock()
 	defer other.mu.Unlock()
-	other.cancelled = mark
-	if mark && other.timer != nil && !other.recorded {
+	switch {
+	case accepted && other.cancel == nil:
+		other.cancel = op
+	case !accepted && other.cancel == op:
+		other.cancel = nil
+	}
+}
+
+// cancelParked records the operation that a cancel names if it only waits.
+func (op *operation) cancelParked() {
+	other := op.a.sessions.find(op.session, op.cancels)
+	if other == nil {
+		return
+	}
+	other.mu.Lock()
+	defer other.mu.Unlock()
+	if other.timer != nil && !other.recorded && other.cancel != nil {
 		other.record()
 	}
 }
@@ -150,7 +178,7 @@ func (op *operation) begin(status int, h http.Header) {
 	op.mu.Lock()
 	defer op.mu.Unlock()
 	op.answer.begin(status, h)
-	if status < 300 && op.session == "" && op.body != nil && op.body.method() == "initialize" {
+	if status < 300 && op.body != nil && op.body.method() == methodInitialize {
 		op.openSession(h.Get(headerSession))
 	}
 	if op.httpMethod == http.MethodGet && status == http.StatusOK && op.answer.media == mediaSSE {
@@ -164,6 +192,9 @@ func (op *operation) pass(p []byte) {
 	op.mu.Lock()
 	defer op.mu.Unlock()
 	op.answer.pass(p)
+	if op.answer.whole() && !op.recorded {
+		op.record() // a refusal, say: it has no JSON-RPC response to wait for
+	}
 }
 
 // answered is told of a JSON-RPC response in the answer; op.mu is held.
@@ -179,12 +210,14 @@ func (op *operation) answered(r reply) {
 		op.id = op.body.id() // it may have stood behind the first PeekLimit bytes
 	}
 	lone := r.id == "" && r.isError && !op.batch()
-	if !lone && (op.id == "" || r.id != op.id) {
-		op.answer.other = true
+	if !lone && (op.id == "" || !sameID(r.id, op.id)) {
+		op.answer.other = !op.batch()
 		return
 	}
 	op.reply = &r
-	op.cancelled = op.cancelled || op.left() && modern(op.revision())
+	if op.cancel == nil && op.left() && modern(op.revision()) {
+		op.cancel = op // by closing its stream
+	}
 	op.record()
 }
 
@@ -226,6 +259,8 @@ func (op *operation) end(gone, panicked, aborted bool) {
 	op.resumable = op.answer.stream.HasID()
 	if op.cancels != "" && op.answer.status >= 300 {
 		op.cancelOther(false)
+	} else if op.cancels != "" {
+		op.cancelParked()
 	}
 	switch {
 	case op.opened != nil:
@@ -241,18 +276,23 @@ func (op *operation) end(gone, panicked, aborted bool) {
 // mayGoOn reports whether the answer may still arrive on another stream, or
 // the client may be about to say that it cancels.
 func (op *operation) mayGoOn() bool {
-	return op.entered && (op.resumable || op.gone) && !op.cancelled && !op.panicked && !modern(op.revision())
+	refused := op.answer.status >= 300 || op.note.read().denied != ""
+	return op.entered && (op.resumable || op.gone) && op.cancel == nil && !refused && !op.panicked && !modern(op.revision())
 }
 
 // park lets the operation wait for its answer on another stream.
 func (op *operation) park() bool {
 	op.a.mu.Lock()
 	defer op.a.mu.Unlock()
-	if op.a.closed || len(op.a.parked) >= maxParked {
+	if op.a.closed {
+		return false
+	}
+	if n := len(op.a.parked); n >= maxParked || n >= maxParked/2 && !op.resumable {
+		op.note.AddAnomaly(emitter.AnomalyFull)
 		return false
 	}
 	op.describe()
-	op.body = nil // it may hold PeekLimit bytes
+	op.body, op.mirror, op.answer.kept = nil, mirror{}, nil // they may be large
 	op.a.parked[op] = struct{}{}
 	wait := CancelWait
 	if op.resumable {
@@ -303,7 +343,11 @@ func (op *operation) child(t emitter.Type) *emitter.Event {
 	noted := op.note.read()
 	op.mu.Lock()
 	defer op.mu.Unlock()
-	c := op.event.Child(t)
+	e := *op.event
+	if !op.described && op.body != nil {
+		op.body.read(func(m message) { op.describeCaller(&e, m, new(cleaner)) })
+	}
+	c := e.Child(t)
 	if noted.subject != (emitter.Subject{}) {
 		c.Subjects = noted.subject
 	}
@@ -332,13 +376,14 @@ func (op *operation) refuse(w http.ResponseWriter) {
 	if op.body != nil {
 		id = op.body.answerID()
 	}
+	answer := `{"jsonrpc":"2.0","id":` + id + `,"error":{"code":-32603,"message":"the audit trail cannot take this call, so it was not run"}}` + "\n"
 	op.note.Fail(emitter.ReasonAuditUnavailable, "")
 	op.mu.Lock()
-	op.answer.status = http.StatusServiceUnavailable
+	op.answer.status, op.answer.body = http.StatusServiceUnavailable, int64(len(answer))
 	op.record()
 	op.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", "5")
 	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = w.Write([]byte(`{"jsonrpc":"2.0","id":` + id + `,"error":{"code":-32603,"message":"the audit trail cannot take this call, so it was not run"}}` + "\n"))
+	_, _ = io.WriteString(w, answer)
 }

@@ -101,6 +101,7 @@ var exchanges = []struct {
 	{"listen refused", exchange{body: `{"id":1,"method":"subscriptions/listen"}`, reply: "data: {\"id\":1,\"error\":{\"code\":-32601}}\n\n"}, "mcp_subscription failure method_not_found"},
 	{"get refused", exchange{verb: "GET", header: "Accept: text/event-stream", status: 405}, "sse_connection failure method_not_allowed"},
 	{"get with another accept", exchange{verb: "GET", header: "Accept: */*", status: 406}, "http_request failure not_acceptable"},
+	{"get that asks for a stream and is given JSON", exchange{verb: "GET", header: "Accept: text/event-stream", reply: "{}"}, "http_request success"},
 	{"get of a page", exchange{verb: "GET", reply: "ok", with: "Content-Type: text/plain"}, "http_request success"},
 	{"delete", exchange{verb: "DELETE", header: "Mcp-Session-Id: s", status: 204}, "mcp_session_end success deleted"},
 	{"delete refused", exchange{verb: "DELETE", header: "Mcp-Session-Id: s", status: 405}, "mcp_session_end failure method_not_allowed"},

@@ -113,16 +113,35 @@ func idKey(v *jsonscan.Value) string {
 		return ""
 	}
 	text := string(v.Raw())
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return strconv.FormatInt(i, 10)
+	}
+	return floatID(text)
+}
+
+// sameID reports whether a response with the id key got answers a request with
+// the id key sent. A server in JavaScript rounds what is beyond 2^53.
+func sameID(got, sent string) bool {
+	if got == sent {
+		return true
+	}
+	return got != "" && sent != "" && got[0] != '"' && sent[0] != '"' && floatID(got) == floatID(sent)
+}
+
+func floatID(text string) string {
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil {
 		return text
 	}
-	return strconv.FormatFloat(f, 'g', -1, 64)
+	return strconv.FormatFloat(f, 'f', -1, 64)
 }
 
 func (m message) method() string { return m.text(qMethod) }
 func (m message) batch() bool    { return m.kind(qRoot) == jsonscan.Array }
-func (m message) object() bool   { return m.kind(qRoot) == jsonscan.Object && !m.scan.Failed() }
+
+// object reports whether the message is an object, as far as it was read: a
+// server in another language may take what encoding/json refuses.
+func (m message) object() bool { return m.kind(qRoot) == jsonscan.Object }
 
 // response reports whether the message is a client's answer to a request of
 // the server.

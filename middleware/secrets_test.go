@@ -43,6 +43,10 @@ func TestSecretsStayOut(t *testing.T) {
 			t.Errorf("redactions %v, reason %s", e.Redactions, e.Reason)
 		}
 	}
+	cancel := exchange{body: `{"method":"notifications/cancelled","params":{"requestId":"` + ghToken + `"}}`, status: 202}
+	if _, tr := cancel.run(t, Options{}); strings.Contains(string(tr.one(t).Stored()), ghToken) {
+		t.Errorf("%s", tr.one(t).Stored())
+	}
 	read := exchange{body: `{"id":1,"method":"resources/read","params":{"uri":"https://bob:hunter2canary@host/x?access_token=hunter2canary&n=1"}}`, reply: `{"id":1,"result":{}}`}
 	_, tr := read.run(t, Options{})
 	if e := tr.one(t); strings.Contains(string(e.Stored()), "hunter2canary") || !strings.Contains(e.Target.Name, "@host/x?") || !strings.Contains(e.Target.Name, "n=1") {
@@ -80,7 +84,8 @@ func TestData(t *testing.T) {
 		},
 		{
 			"cut", `{"id":7,"method":"tools/call","params":{"name":"echo","arguments":{"a":"` + strings.Repeat("x", 200) + `"}}}`, `{"id":7,"result":{}}`, 100,
-			"", `{"id":7,"result":{}}`, []emitter.Redaction{{Path: "data.request", Rule: "cut"}},
+			"", `{"id":7,"result":{}}`,
+			[]emitter.Redaction{{Path: "data.request", Rule: "cut"}},
 		},
 	}
 	for _, tt := range tests {

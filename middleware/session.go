@@ -110,6 +110,9 @@ func (ss *sessions) count(key string) {
 func (ss *sessions) enter(key, id string, op *operation) (anomaly string) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
+	if ss.byKey[key] == nil && len(ss.byKey) >= maxSessions {
+		return emitter.AnomalyFull // who only names a session does not displace one
+	}
 	s := ss.make(key)
 	switch {
 	case s.inFlight[id] != nil:

@@ -20,8 +20,8 @@ const (
 // on as a stranger wrote them.
 func (a *Auditor) source(r *http.Request, requestID string, clean *cleaner) emitter.Source {
 	s := emitter.Source{Type: "network", Extra: emitter.SourceExtra{
-		UserAgent: clean.text("source.extra.user_agent", r.UserAgent()),
-		RequestID: clean.text("source.extra.request_id", r.Header.Get("X-Request-Id")),
+		UserAgent: clean.header("source.extra.user_agent", r.UserAgent()),
+		RequestID: clean.header("source.extra.request_id", r.Header.Get("X-Request-Id")),
 	}}
 	if s.Extra.RequestID == "" {
 		s.Extra.RequestID = requestID
@@ -30,17 +30,17 @@ func (a *Auditor) source(r *http.Request, requestID string, clean *cleaner) emit
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		s.Type, s.Peer, s.Value = "local", r.RemoteAddr, r.RemoteAddr
-		s.Extra.ForwardedClaimed = clean.text(claimPath, claim)
+		s.Extra.ForwardedClaimed = clean.header(claimPath, claim)
 		return s
 	}
 	addr := plainAddr(peer.Addr())
 	s.Peer, s.Port, s.Value = addr.String(), int(peer.Port()), addr.String()
 	if claim == "" {
-		s.Extra.ForwardedClaimed = clean.text(claimPath, strings.Join(r.Header.Values("Forwarded"), ","))
+		s.Extra.ForwardedClaimed = clean.header(claimPath, strings.Join(r.Header.Values("Forwarded"), ","))
 		return s
 	}
 	if !a.trusted(addr) {
-		s.Extra.ForwardedClaimed = clean.text(claimPath, claim)
+		s.Extra.ForwardedClaimed = clean.header(claimPath, claim)
 		return s
 	}
 	s.Value = a.client(addr, claim).String()

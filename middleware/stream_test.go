@@ -360,6 +360,10 @@ func TestSessionsAreBounded(t *testing.T) {
 		t.Error("the oldest session is still there")
 	}
 	op := new(operation)
+	if a := ss.enter("stranger", "1", op); a != emitter.AnomalyFull {
+		t.Errorf("a stranger displaced a session: %q", a)
+	}
+	ss = newSessions()
 	for i := range maxInFlight {
 		if a := ss.enter("one", string(rune(i))+"k", op); a != "" {
 			t.Fatalf("request %d: %s", i, a)

@@ -60,10 +60,14 @@ func (w *writer) end() {
 	}
 }
 
-func (w flushWriter) Flush() {
+// FlushError serves http.ResponseController, which so hears of a client that
+// has gone.
+func (w flushWriter) FlushError() error {
 	w.begin(http.StatusOK)
-	w.ResponseWriter.(http.Flusher).Flush()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
+
+func (w flushWriter) Flush() { _ = w.FlushError() }
 
 // Hijack hands the connection to the handler, whose event says that the rest
 // is unseen.

@@ -109,7 +109,7 @@ func (a *audit) close() error {
 	a.stop()
 	err := <-a.ended
 	if s := a.emitter.Stats(); s.Failed+s.Refused+s.Invalid > 0 {
-		a.log.Error("audit events were lost", "failed", s.Failed, "refused", s.Refused, "invalid", s.Invalid)
+		err = errors.Join(err, fmt.Errorf("audit events were lost: %d not taken by every destination, %d after the end, %d invalid", s.Failed, s.Refused, s.Invalid))
 	}
 	if cerr := a.to.Close(); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("close destinations: %w", cerr))

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,6 +59,17 @@ func (l *listener) url(path string) string {
 		host = "127.0.0.1"
 	}
 	return "http://" + net.JoinHostPort(host, port) + path
+}
+
+// is reports whether a URL, as it is written, leads back to this listener.
+func (l *listener) is(u *url.URL) bool {
+	host, port := u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	own, ownPort, _ := net.SplitHostPort(l.Addr().String())
+	if port != ownPort {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == own || host == "localhost" || ip != nil && ip.IsLoopback() && net.ParseIP(own).IsUnspecified()
 }
 
 // serve serves until ctx ends, then stops: after SHUTDOWN_DELAY no new request

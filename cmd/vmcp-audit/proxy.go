@@ -47,6 +47,9 @@ func (p *program) runProxy(cmd *cobra.Command, preserveHost bool) error {
 	if err != nil {
 		return errors.Join(err, a.close())
 	}
+	if l.is(cfg.Upstream) {
+		return errors.Join(usagef("%sUPSTREAM is the address of this proxy itself", config.Prefix), l.Close(), a.close())
+	}
 	log.Info("listening", "url", l.url(cfg.Upstream.Path), "upstream", cfg.Upstream.String())
 	return a.serve(cmd.Context(), l)
 }

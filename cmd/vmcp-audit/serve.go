@@ -87,6 +87,9 @@ func (p *program) converse(ctx context.Context, l *listener, cfg config.Config, 
 	if err := vmcp.Converse(ctx, l.url("/mcp"), version().Version); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
+	if shown.event == nil {
+		return nil // the audit is switched off
+	}
 	fmt.Fprintf(p.stdout, "\nThe denied call in full:\n\n%s\n", shown.event)
 	if len(cfg.Files) > 0 && cfg.Files[0].Path != file.Stdout {
 		fmt.Fprintf(p.stdout, "\nAll of them are in %s. Show them again: %s tail %[1]s\n", cfg.Files[0].Path, p.name)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,9 +73,10 @@ func (p *program) runTail(ctx context.Context, args []string, o tailOptions) err
 	}
 	defer in.Close()
 	show := p.shower(o)
+	_, follow := in.(*follower) // stdin ends where it ends
 	lines, bad := lineReader{r: in}, 0
 	for {
-		line, err := lines.next(ctx, o.follow)
+		line, err := lines.next(ctx, follow)
 		if errors.Is(err, io.EOF) || ctx.Err() != nil {
 			break
 		}
@@ -207,6 +207,5 @@ func paint(line []byte, o emitter.Outcome) []byte {
 	if code == "" || len(line) < at+len(o) {
 		return line
 	}
-	painted := slices.Concat(line[:at], []byte(cmp.Or(code)), line[at:at+len(o)], []byte("\x1b[0m"), line[at+len(o):])
-	return painted
+	return slices.Concat(line[:at], []byte(code), line[at:at+len(o)], []byte("\x1b[0m"), line[at+len(o):])
 }

@@ -59,7 +59,7 @@ func New(root *Node, n int, mode Mode) *Scanner {
 // Reset makes the scanner ready for another text.
 func (s *Scanner) Reset() {
 	s.state, s.depth, s.next, s.into = beforeValue, 0, s.root, nil
-	s.dup, s.folded = false, false
+	s.isKey, s.dup, s.folded = false, false, false
 	for i := range s.values {
 		s.values[i].reset(None)
 	}

@@ -26,7 +26,7 @@ const (
 func JSON(dst, src []byte, limit int) (out []byte, fired []Finding, truncated bool) {
 	w := walker{src: src, dst: dst, limit: len(dst) + max(limit, minJSON)}
 	if !w.value() {
-		w.dst = append(dst, "null"...)
+		w.dst = append(w.dst[:len(dst)], "null"...)
 		w.found = nil
 	}
 	if w.space(); w.pos < len(w.src) {

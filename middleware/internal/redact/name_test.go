@@ -6,7 +6,7 @@ import (
 )
 
 func TestSecretKey(t *testing.T) {
-	secret := strings.Fields(`
+	secret := strings.FieldsSeq(`
 		password PASSWORD Password dbPassword db_password DBPassword password2 new.password userpassword passwd pwd
 		passphrase pass_word PassWord secret client_secret clientSecret CLIENTSECRET secret_id secrets
 		apiKey API-KEY api_key api.key apikey x_api_key X-API-Key aPiKeY a-p-i-k-e-y openai_api_key APIKeyProd
@@ -19,7 +19,7 @@ func TestSecretKey(t *testing.T) {
 		Ocp-Apim-Subscription-Key x-functions-key license_key assertion client_assertion code_verifier codeVerifier
 		auth_code authorization_code device_code recovery_codes _auth basicAuth bearer jwt otp totp cvv mnemonic seed_phrase
 		db_pass smtpPass github_pat credentials aws.credentials requestState`)
-	for _, name := range secret {
+	for name := range secret {
 		if !SecretKey(name) {
 			t.Errorf("SecretKey(%q) = false, want true", name)
 		}

@@ -272,8 +272,23 @@ func TestTextHostile(t *testing.T) {
 // Around a secret nothing but the wrapping stays.
 func TestTextWrapped(t *testing.T) {
 	wraps := [][2]string{
-		{"", ""}, {`"`, `"`}, {"'", "'"}, {"(", ")"}, {"[", "]"}, {"<", ">"}, {"«", "»"}, {"ключ ", " ключ"},
-		{"日本", "語"}, {"a ", " b"}, {"\n", "\n"}, {"\xff", "\xff"}, {"%20", "%20"}, {"x=", "&y"}, {"=", ","}, {"`", "`"}, {`\"`, `\"`},
+		{"", ""},
+		{`"`, `"`},
+		{"'", "'"},
+		{"(", ")"},
+		{"[", "]"},
+		{"<", ">"},
+		{"«", "»"},
+		{"ключ ", " ключ"},
+		{"日本", "語"},
+		{"a ", " b"},
+		{"\n", "\n"},
+		{"\xff", "\xff"},
+		{"%20", "%20"},
+		{"x=", "&y"},
+		{"=", ","},
+		{"`", "`"},
+		{`\"`, `\"`},
 	}
 	secrets := []string{
 		fakeJWT, fakeGitHub, fakeAWS, fakeSlack, fakeGoogle, fakeAI, fakeOpenAI, fakeStripe, fakeNPM,

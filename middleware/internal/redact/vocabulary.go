@@ -12,7 +12,7 @@ func (ws wordSet) has(word []byte) bool {
 
 func setOf(list string) wordSet {
 	ws := wordSet{}
-	for _, w := range strings.Fields(list) {
+	for w := range strings.FieldsSeq(list) {
 		ws[w] = struct{}{}
 	}
 	return ws
@@ -47,7 +47,7 @@ const (
 var roles = func() map[string]role {
 	m := map[string]role{}
 	for r, list := range roleWords {
-		for _, w := range strings.Fields(list) {
+		for w := range strings.FieldsSeq(list) {
 			m[w] |= r
 		}
 	}

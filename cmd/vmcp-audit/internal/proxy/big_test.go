@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"runtime"
 	"strings"
@@ -51,9 +52,7 @@ type bigAnswer struct {
 func (b *bigAnswer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d, err := digest(r.Body)
 	b.got <- fmt.Sprint(d, " ", err, " ", r.ContentLength, " ", r.Trailer)
-	for name, values := range b.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), b.header)
 	body, _ := big(b.before, b.after)
 	io.Copy(w, body)
 	if b.header["Trailer"] != nil {

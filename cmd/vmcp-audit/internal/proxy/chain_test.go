@@ -1,8 +1,7 @@
 package proxy
 
 import (
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -34,7 +33,7 @@ func newServer(t testing.TB, h http.Handler) *httptest.Server {
 	s := httptest.NewUnstartedServer(h)
 	s.Config.ReadHeaderTimeout = 10 * time.Second
 	s.Config.IdleTimeout = 2 * time.Minute
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	t.Cleanup(s.Close)
 	return s
 }
@@ -70,3 +69,6 @@ func newClient(t testing.TB) *http.Client {
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: patience}
 }
+
+// transportOf returns the transport of a proxy.
+func transportOf(h http.Handler) *http.Transport { return h.(*handler).Transport.(*http.Transport) }

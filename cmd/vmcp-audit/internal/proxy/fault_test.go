@@ -19,7 +19,7 @@ const unanswered = "vmcp-audit: the server behind this proxy gave no answer\n"
 
 // TestNoAnswer tests what stands in for an upstream that gives no answer.
 func TestNoAnswer(t *testing.T) {
-	silent := func(conn *net.TCPConn, br *bufio.Reader) {
+	silent := func(_ *net.TCPConn, br *bufio.Reader) {
 		m, _ := head(br)
 		m.body(br, false)
 	}

@@ -3,6 +3,10 @@
 // forwarding headers that other proxies have set. Only hop-by-hop headers go,
 // and Accept-Encoding becomes identity, since a compressed answer could not be
 // looked into.
+//
+// What net/http does to every message stays: names of headers in their usual
+// case, a Date where there was none, the usual words behind a status, and what
+// TestLimits lists. A chunk of the chunked coding is passed on when it is whole.
 package proxy
 
 import (

@@ -3,8 +3,10 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -31,9 +33,7 @@ func newStage(t testing.TB, contentType string) *stage {
 
 func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.Copy(io.Discard, r.Body)
-	for name, values := range s.head {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), s.head)
 	http.NewResponseController(w).Flush()
 	for {
 		select {
@@ -70,7 +70,7 @@ func serve(t testing.TB, h http.Handler) *httptest.Server {
 }
 
 // ask sends a request and returns its answer, whose body may be still to come.
-func ask(t testing.TB, ctx context.Context, c *http.Client, method, url, body, accept string) *http.Response {
+func ask(ctx context.Context, t testing.TB, c *http.Client, method, url, body, accept string) *http.Response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
@@ -150,7 +150,7 @@ func follow(t *testing.T, s *stage, f *front, x stream) {
 	case "JSON with a length":
 		s.head.Set("Content-Length", fmt.Sprint(len(strings.Join(x.pieces, ""))))
 	}
-	resp := ask(t, t.Context(), newClient(t), x.method, f.URL, x.body, x.contentType)
+	resp := ask(t.Context(), t, newClient(t), x.method, f.URL, x.body, x.contentType)
 	got, end := pieces(resp.Body)
 	for _, p := range x.pieces {
 		s.say(t, p)
@@ -161,7 +161,7 @@ func follow(t *testing.T, s *stage, f *front, x stream) {
 		}
 	}
 	close(s.write)
-	if err := receive(t, end, "the stream's end"); err != io.EOF {
+	if err := receive(t, end, "the stream's end"); !errors.Is(err, io.EOF) {
 		t.Errorf("end: %v", err)
 	}
 	f.end()
@@ -173,7 +173,7 @@ func follow(t *testing.T, s *stage, f *front, x stream) {
 func TestStreamEvent(t *testing.T) {
 	s := newStage(t, "text/event-stream")
 	chain := newChain(t, serve(t, s).URL)
-	resp := ask(t, t.Context(), newClient(t), "POST", chain.URL, call, "text/event-stream")
+	resp := ask(t.Context(), t, newClient(t), "POST", chain.URL, call, "text/event-stream")
 	got, _ := pieces(resp.Body)
 	s.say(t, "data: "+progress+"\n\n")
 	receive(t, got, "progress")
@@ -186,7 +186,7 @@ func TestStreamEvent(t *testing.T) {
 
 	s = newStage(t, "text/event-stream")
 	chain = newChain(t, serve(t, s).URL)
-	ask(t, t.Context(), newClient(t), "GET", chain.URL, "", "text/event-stream")
+	ask(t.Context(), t, newClient(t), "GET", chain.URL, "", "text/event-stream")
 	chain.want(t, "sse_connection success 200")
 	close(s.write)
 	chain.end()

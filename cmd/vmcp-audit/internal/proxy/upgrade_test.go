@@ -17,8 +17,10 @@ func TestUpgrade(t *testing.T) {
 		name, request, answer string
 		want                  string
 	}{
-		{"WebSocket", wire("GET /ws HTTP/1.1"+host+"\nConnection: keep-alive, Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: a2V5\nSec-WebSocket-Protocol: mcp", ""),
-			wire("HTTP/1.1 426 Upgrade Required\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13", "no"), "http_request failure bad_request 426"},
+		{
+			"WebSocket", wire("GET /ws HTTP/1.1"+host+"\nConnection: keep-alive, Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: a2V5\nSec-WebSocket-Protocol: mcp", ""),
+			wire("HTTP/1.1 426 Upgrade Required\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13", "no"), "http_request failure bad_request 426",
+		},
 		// java.net.http.HttpClient sends this on every first request.
 		{"h2c", wire(post+"\nConnection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAEAAEAAAAIAAAAB", call), callOK, toolCall},
 		{"offer without Connection", wire(post+"\nUpgrade: websocket", call), callOK, toolCall},

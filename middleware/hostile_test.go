@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -215,7 +216,7 @@ func (brokenFlush) FlushError() error { return io.ErrClosedPipe }
 func TestFlushErrorReachesTheHandler(t *testing.T) {
 	a, _, _ := record(t, Options{})
 	a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
-		if err := http.NewResponseController(w).Flush(); err != io.ErrClosedPipe {
+		if err := http.NewResponseController(w).Flush(); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("error %v", err)
 		}
 	})).ServeHTTP(brokenFlush{httptest.NewRecorder()}, exchange{body: callEcho}.request())

@@ -34,8 +34,9 @@ const (
 	// CancelWait is how long after a lost connection a client may still say
 	// that it cancels: some close first and send their cancel then.
 	CancelWait = 2 * time.Second
-	// EmitTimeout bounds the storing of one event, whatever has become of the
-	// request.
+	// EmitTimeout bounds the wait for one event to be stored, whatever has become
+	// of the request. A recorder that blocks without looking at its context is
+	// not bounded by it.
 	EmitTimeout = 10 * time.Second
 
 	maxSessions = 10000    // sessions remembered, for their client's name and their length

@@ -67,7 +67,7 @@ var benign = []string{
 	"mail to alice@example.com: done",
 	"ui://widget/weather?units=metric",
 	"https://medium.com/@user/a-post",
-	"https://registry.npmjs.org/@scope/pkg",
+	"https://packages.example.org/@scope/pkg",
 	"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)",
 	"claude-code/2.1.0 (external, cli)",
 	"max_tokens=4096 temperature=0.2",

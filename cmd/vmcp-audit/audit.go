@@ -72,6 +72,7 @@ type audit struct {
 	to      *config.Destinations
 	emitter *emitter.Emitter
 	auditor *middleware.Auditor
+	hangup  chan os.Signal // SIGHUP, taken from the beginning: it must not end the program
 	stop    context.CancelFunc
 	ended   chan error
 }
@@ -88,7 +89,8 @@ func openAudit(cfg config.Config, log *slog.Logger, more ...emitter.Route) (*aud
 		return nil, errors.Join(err, to.Close())
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	a := &audit{cfg: cfg, log: log, to: to, emitter: em, stop: stop, ended: make(chan error, 1)}
+	a := &audit{cfg: cfg, log: log, to: to, emitter: em, hangup: make(chan os.Signal, 1), stop: stop, ended: make(chan error, 1)}
+	signal.Notify(a.hangup, syscall.SIGHUP)
 	a.auditor = middleware.New(em, cfg.Middleware())
 	go func() { a.ended <- em.Run(ctx) }()
 	return a, nil
@@ -119,14 +121,12 @@ func (a *audit) close() error {
 
 // reopenOnHangup opens the files anew at each SIGHUP until ctx ends.
 func (a *audit) reopenOnHangup(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+	defer signal.Stop(a.hangup)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hup:
+		case <-a.hangup:
 			if err := a.to.Reopen(); err != nil {
 				a.log.Error("reopen audit files", "error", err)
 			}

@@ -37,6 +37,8 @@ type Emitter struct {
 	seq    uint64
 	routes []*route
 	closed atomic.Bool
+	after  sync.Once   // the first event after the end was told
+	stall  atomic.Bool // events give up waiting for a sink that blocks; told when it begins and when it ends
 
 	mu    sync.Mutex // guards the counters, never held while sending
 	stats Stats
@@ -106,10 +108,12 @@ func (em *Emitter) Emit(ctx context.Context, e *Event) error {
 	em.stamp(e)
 	if em.closed.Load() {
 		em.count(&em.stats.Refused)
+		em.after.Do(func() { em.opt.Log.Error("audit event came after the end and is lost", "type", e.Type) })
 		return ErrClosed
 	}
 	if err := e.check(); err != nil {
 		em.count(&em.stats.Invalid)
+		em.opt.Log.Error("audit event is incomplete and lost", "error", err)
 		return fmt.Errorf("emit event: %w", err)
 	}
 	if em.filtered(e) {
@@ -124,7 +128,13 @@ func (em *Emitter) Emit(ctx context.Context, e *Event) error {
 		defer func() { <-em.turn }()
 	case <-ctx.Done():
 		em.count(&em.stats.Failed)
+		if em.stall.CompareAndSwap(false, true) {
+			em.opt.Log.Error("an audit destination blocks; events are lost until it goes on")
+		}
 		return fmt.Errorf("emit event: %w", ctx.Err())
+	}
+	if em.stall.CompareAndSwap(true, false) {
+		em.opt.Log.Warn("the audit destination goes on", "lost_since_start", em.Stats().Failed)
 	}
 	return em.deliver(ctx, e)
 }

@@ -179,8 +179,9 @@ func (b blocking) Send(context.Context, []Record) (int, error) {
 // Ready and Stats answer all the while.
 func TestBlockedSinkIsNoOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
 		b := blocking{make(chan struct{})}
-		em, _ := New(Options{}, Route{"b", typeFormat, b})
+		em, _ := New(Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, Route{"b", typeFormat, b})
 		first := make(chan error, 1)
 		go func() { first <- em.Emit(t.Context(), concluded(TypePing, OutcomeSuccess)) }()
 		synctest.Wait()
@@ -200,6 +201,14 @@ func TestBlockedSinkIsNoOutage(t *testing.T) {
 		close(b.release)
 		if err := <-first; err != nil {
 			t.Error(err)
+		}
+		if err := em.Emit(t.Context(), concluded(TypePing, OutcomeSuccess)); !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+		for _, words := range []string{"destination blocks", "after the end"} {
+			if strings.Count(log.String(), words) != 1 {
+				t.Errorf("log does not say once %q:\n%s", words, log.String())
+			}
 		}
 	})
 }

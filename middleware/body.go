@@ -96,11 +96,6 @@ func (b *body) batch() (is bool) {
 	return is
 }
 
-func (b *body) version() (s string) {
-	b.read(func(m message) { s = m.version() })
-	return s
-}
-
 // id returns what the response will be recognised by, "" if none is asked for
 // or the id has not come yet.
 func (b *body) id() (key string) {

@@ -80,7 +80,7 @@ func (op *operation) describeBody() {
 	}
 	classify(e, m, &op.clean)
 	op.describeCaller(e, m, &op.clean)
-	op.what.modern = modern(cmp.Or(m.version(), op.version))
+	op.what.modern = modern(m.revision(op.version))
 	e.Trace.JSONRPCID = op.clean.name("trace.jsonrpc_id", m.id(), m.scan.Value(qID).Cut)
 	m.anomalies(e)
 	if op.mirror.differs(m, op.version) {
@@ -106,7 +106,7 @@ func (op *operation) unreadable(b *body) {
 // describeCaller tells in e who sent m, and in which revision.
 func (op *operation) describeCaller(e *emitter.Event, m message, clean *cleaner) {
 	name, version := m.text(qMetaClientName), m.text(qMetaClientVersion)
-	revision := cmp.Or(m.version(), op.version)
+	revision := m.revision(op.version)
 	if m.method() == methodInitialize {
 		name, version, revision = m.text(qClientName), m.text(qClientVersion), m.text(qVersion)
 	}

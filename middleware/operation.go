@@ -362,12 +362,11 @@ func (op *operation) batch() bool { return op.body != nil && op.body.batch() }
 
 // revision returns the protocol revision that the request names.
 func (op *operation) revision() string {
+	revision := op.version
 	if op.body != nil {
-		if v := op.body.version(); v != "" {
-			return v
-		}
+		op.body.read(func(m message) { revision = m.revision(op.version) })
 	}
-	return op.version
+	return revision
 }
 
 // refuse answers a request that could not be recorded, before it runs.

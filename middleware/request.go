@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -159,6 +160,9 @@ func (m message) wantsResponse() bool {
 
 // version returns the revision that the message itself names, "" for none.
 func (m message) version() string { return m.text(qMetaVersion) }
+
+// revision returns the one that counts: the message's, else the header's.
+func (m message) revision(header string) string { return cmp.Or(m.version(), header) }
 
 const firstModern = "2026-07-28"
 

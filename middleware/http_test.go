@@ -80,7 +80,7 @@ func TestInformationalStatusIsNone(t *testing.T) {
 
 func TestHijackIsNoted(t *testing.T) {
 	a, tr, _ := record(t, Options{})
-	srv := httptest.NewServer(a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
+	audited := a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
@@ -88,14 +88,19 @@ func TestHijackIsNoted(t *testing.T) {
 		}
 		defer conn.Close()
 		_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
-	})))
+	}))
+	returned := make(chan struct{}) // no server waits for a handler that took its connection
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(returned)
+		audited.ServeHTTP(w, r)
+	}))
 	defer srv.Close()
 	resp, err := srv.Client().Get(srv.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	srv.Close()
+	<-returned
 	if e := tr.one(t); !cmp.Equal(e.Anomalies, []string{emitter.AnomalyHijacked}) {
 		t.Errorf("anomalies %v", e.Anomalies)
 	}

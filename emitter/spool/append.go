@@ -1,0 +1,133 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Append stores payloads, whole or not at all, and returns the seq of the
+// first; the others follow it. In Durable mode they are on disk when it returns
+// without an error. The payloads are not kept.
+//
+// The error wraps [ErrFull] or [ErrBroken] (nothing is stored; unless the policy
+// is Refuse and there was no room to begin with, the loss is told by a gap
+// record), [ErrTooLarge] or [ErrClosed] (nothing is stored and nothing told), or
+// [ErrUnconfirmed]: ctx ended first, and the payloads may be stored or not. The
+// caller that commits for others cannot leave early: a disk that hangs holds it.
+func (s *Spool) Append(ctx context.Context, p Priority, payloads ...[]byte) (uint64, error) {
+	size, err := measure(payloads)
+	if err != nil {
+		return 0, fmt.Errorf("append: %w", err)
+	}
+	s.mu.Lock()
+	if err := s.admit(ctx, p, size, len(payloads)); err != nil {
+		s.mu.Unlock()
+		return 0, fmt.Errorf("append: %w", err)
+	}
+	s.encodeGaps()
+	first := s.seq + 1
+	s.encode(payloads)
+	if s.opt.Durability == Async && len(s.gathering.data) < AsyncBytes {
+		if s.flushing == nil {
+			s.flushing = time.AfterFunc(AsyncDelay, s.flushLate)
+		}
+		s.mu.Unlock()
+		return first, nil
+	}
+	g, lead := s.join()
+	s.mu.Unlock()
+	if err := s.wait(ctx, g, lead); err != nil {
+		return first, fmt.Errorf("append: %w", err)
+	}
+	return first, nil
+}
+
+// flushLate commits what Append left in memory in Async mode.
+func (s *Spool) flushLate() {
+	s.mu.Lock()
+	s.flushing = nil
+	s.mu.Unlock()
+	_ = s.flush(false) // a failure is counted, told and in the log
+}
+
+func measure(payloads [][]byte) (int64, error) {
+	size := 0
+	for _, p := range payloads {
+		if len(p) > MaxPayload {
+			return 0, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(p), MaxPayload)
+		}
+		size += recordSize + len(p)
+	}
+	if len(payloads) > 1 && size > maxGroup {
+		return 0, fmt.Errorf("%w: %d bytes in one call, the limit is %d", ErrTooLarge, size, maxGroup)
+	}
+	return int64(size), nil
+}
+
+// admit decides whether n payloads of size bytes may be stored, and waits while
+// the gathering group is too large; s.mu is held, but not while waiting.
+func (s *Spool) admit(ctx context.Context, p Priority, size int64, n int) error {
+	for len(s.gathering.data) >= maxGroup {
+		g, lead := s.join()
+		s.mu.Unlock()
+		err := s.wait(ctx, g, lead)
+		s.mu.Lock()
+		if errors.Is(err, ErrUnconfirmed) {
+			return ctx.Err()
+		}
+	}
+	if s.closed {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := s.room(p, size)
+	if err != nil {
+		s.refuse(n, err)
+		return err
+	}
+	s.roomAgain(p)
+	return nil
+}
+
+// encode adds one record for each payload to the gathering group; s.mu is held.
+func (s *Spool) encode(payloads [][]byte) {
+	now := time.Now().UnixNano()
+	for i, payload := range payloads {
+		var flags uint8
+		if i < len(payloads)-1 {
+			flags = flagMore
+		}
+		s.encodeOne(&header{time: now, class: classEvent, flags: flags}, payload)
+		s.gathering.events++
+	}
+}
+
+// encodeGaps adds the gap records that are due; s.mu is held.
+func (s *Spool) encodeGaps() {
+	now := time.Now()
+	if s.fault.waits(now) {
+		return
+	}
+	for _, gap := range s.gaps.due(now) {
+		payload := s.opt.Gap(gap)
+		s.encodeOne(&header{time: now.UnixNano(), class: classGap}, payload[:min(len(payload), MaxPayload)])
+		s.gathering.gaps = append(s.gathering.gaps, gap)
+	}
+}
+
+// encodeOne gives the record its seq and its place in the chain.
+func (s *Spool) encodeOne(h *header, payload []byte) {
+	s.seq++
+	h.seq, h.prev = s.seq, s.head
+	g := s.gathering
+	g.data = appendRecord(g.data, h, payload)
+	s.head = link(s.hasher, s.stream, s.head, s.seq, payload)
+	if g.last == 0 {
+		g.first = s.seq
+	}
+	g.last, g.head = s.seq, s.head
+}

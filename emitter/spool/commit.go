@@ -1,0 +1,130 @@
+package spool
+
+import "time"
+
+// commit writes the gathering group and hands over to a member of the next one.
+// Only the caller that holds the token calls it.
+func (s *Spool) commit() {
+	s.mu.Lock()
+	g := s.gathering
+	s.gathering = newGroup(s.spare)
+	s.spare = nil
+	s.inFlight = int64(len(g.data))
+	s.mu.Unlock()
+
+	err := s.write(g)
+
+	s.mu.Lock()
+	s.inFlight = 0
+	now := time.Now()
+	if err != nil {
+		s.failed(g, err, now)
+	} else {
+		s.stored(g, now)
+	}
+	if s.gathering.members > 0 {
+		s.gathering.lead <- struct{}{}
+	} else {
+		s.committing = false
+	}
+	s.mu.Unlock()
+	close(g.done)
+}
+
+// stored notes that g is on disk; s.mu is held.
+func (s *Spool) stored(g *group, now time.Time) {
+	s.clearFault(now)
+	if cap(g.data) <= maxGroup {
+		s.spare, g.data = g.data[:0], nil
+	}
+	if g.last == 0 {
+		return
+	}
+	s.durable = position{seq: g.last, hash: g.head}
+	s.stats.Appended += g.events
+	s.stats.Gaps += uint64(len(g.gaps))
+	s.stats.Commits++
+	s.announce()
+}
+
+// failed notes that g, and what has gathered behind it in the chain, is lost;
+// s.mu is held.
+func (s *Spool) failed(g *group, err error, now time.Time) {
+	s.setFault(err, now)
+	late := s.gathering
+	for _, lost := range []*group{g, late} {
+		lost.err = s.fault.err
+		if lost.events > 0 {
+			s.loseRange(lost.first, lost.last, lost.events, s.fault.err)
+		}
+		for _, gap := range lost.gaps {
+			gap.Last = lost.last // the seq that its record had is missing too
+			s.gaps.again(gap)
+		}
+	}
+	s.head = s.durable.hash
+	s.gathering = newGroup(late.data)
+	close(late.done)
+}
+
+// write puts g on disk. After an error of writing or syncing the segment is left
+// as it was before g, and is not touched again: g goes to a fresh one.
+func (s *Spool) write(g *group) error {
+	if len(g.data) == 0 && s.fault.err == nil {
+		return nil
+	}
+	if s.active == nil || s.spoiled || s.current.end+int64(len(g.data)) > s.current.room {
+		if err := s.roll(len(g.data)); err != nil {
+			return err
+		}
+	} else if s.sparse {
+		if _, err := s.allowance(0, int64(len(g.data))); err != nil {
+			return err
+		}
+	}
+	err := s.put(g)
+	if err == nil {
+		return nil
+	}
+	s.opt.Log.Error("a write to the spool failed; a fresh segment is tried", "dir", s.dir, "segment", s.current.name, "error", err)
+	if err := s.roll(len(g.data)); err != nil {
+		return err
+	}
+	return s.put(g)
+}
+
+// put writes g behind the last record of the active segment and syncs it. After
+// an error the segment is spoiled.
+func (s *Spool) put(g *group) error {
+	if len(g.data) == 0 {
+		return nil
+	}
+	sign(g.data, s.current.seed)
+	if _, err := s.active.WriteAt(g.data, s.current.end); err != nil {
+		s.spoiled = true
+		s.count(&s.stats.WriteErrors)
+		return err
+	}
+	if err := s.active.Sync(); err != nil {
+		s.spoiled = true
+		s.count(&s.stats.SyncErrors)
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current.end += int64(len(g.data))
+	s.resize(s.current, s.current.end)
+	return nil
+}
+
+// resize notes the bytes that seg takes; s.mu is held.
+func (s *Spool) resize(seg *segment, size int64) {
+	s.stats.SegmentBytes += size - seg.size
+	seg.size = size
+}
+
+func (s *Spool) count(n *uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*n++
+}

@@ -1,0 +1,18 @@
+//go:build !linux
+
+package spool
+
+import (
+	"errors"
+	"math"
+	"os"
+)
+
+func syncData(f *os.File) error { return f.Sync() }
+
+func allocate(*os.File, int64) error { return errors.ErrUnsupported }
+
+// freeSpace cannot be asked for here; the quota alone bounds the spool.
+func freeSpace(string) (int64, error) { return math.MaxInt64, nil }
+
+func networkFS(string) (string, bool) { return "", false }

@@ -1,0 +1,78 @@
+package spool
+
+import (
+	"context"
+	"time"
+)
+
+// maxGroup is the size in bytes from which a group takes no more: who comes then
+// waits for the commit that is under way.
+const maxGroup = 4 << 20
+
+// group is what one commit writes: the records of all who came while the commit
+// before it was under way. Guarded by Spool.mu until it is being written.
+type group struct {
+	data    []byte
+	members int           // callers that wait for it
+	first   uint64        // seq of its first record
+	last    uint64        // seq of its last record; 0: it has none
+	head    Hash          // of its last record
+	events  uint64        // records that are no gaps
+	gaps    []Gap         // told in it
+	lead    chan struct{} // holds a token for the member that is to commit it
+	done    chan struct{} // closed when err is set
+	err     error
+}
+
+func newGroup(buf []byte) *group {
+	return &group{data: buf[:0], lead: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// join makes the caller a member of the gathering group and says whether it has
+// to commit it; s.mu is held.
+func (s *Spool) join() (g *group, lead bool) {
+	g = s.gathering
+	g.members++
+	lead = !s.committing
+	s.committing = true
+	return g, lead
+}
+
+// wait returns when g is committed, by this caller if it has to or if the
+// committer before hands over.
+func (s *Spool) wait(ctx context.Context, g *group, lead bool) error {
+	if !lead {
+		select {
+		case <-g.done:
+			return g.err
+		case <-g.lead:
+		case <-ctx.Done():
+			return ErrUnconfirmed
+		}
+	}
+	s.commit()
+	<-g.done
+	return g.err
+}
+
+// flush commits what has gathered, and with force the gaps that are not told
+// yet. After Close it does nothing.
+func (s *Spool) flush(force bool) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	return s.flushLocked(force)
+}
+
+// flushLocked is flush with s.mu held, which it gives back.
+func (s *Spool) flushLocked(force bool) error {
+	if force {
+		s.gaps.told = time.Time{}
+	}
+	s.encodeGaps()
+	g, lead := s.join()
+	s.mu.Unlock()
+	return s.wait(context.Background(), g, lead)
+}

@@ -1,0 +1,242 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// used returns the bytes that count against the quota; s.mu is held.
+func (s *Spool) used() int64 {
+	return s.stats.SegmentBytes + s.aside + s.inFlight + int64(len(s.gathering.data))
+}
+
+// limit returns the part of the quota that p may use.
+func (s *Spool) limit(p Priority) int64 {
+	if p == Preferred {
+		return s.opt.MaxSize
+	}
+	return s.opt.MaxSize - s.opt.Reserved
+}
+
+// room makes sure that size more bytes may be stored; s.mu is held.
+func (s *Spool) room(p Priority, size int64) error {
+	if s.fault.waits(time.Now()) {
+		return s.fault.err
+	}
+	for s.used()+size > s.limit(p) {
+		// Who has not proved who he is may not push out the evidence of others.
+		if s.opt.Full != DropOldest || p != Preferred || !s.dropOldest() {
+			return s.fullError(p)
+		}
+	}
+	return nil
+}
+
+func (s *Spool) fullError(p Priority) error {
+	kind := ""
+	if p != Preferred && s.opt.Reserved > 0 {
+		kind = fmt.Sprintf(" (%d are reserved)", s.opt.Reserved)
+	}
+	return fmt.Errorf("%w: %d of %d bytes are used%s", ErrFull, s.used(), s.opt.MaxSize, kind)
+}
+
+// refuse counts n payloads that were not stored for err, and tells the first of
+// a row; s.mu is held.
+func (s *Spool) refuse(n int, err error) {
+	if s.stats.FullSince.IsZero() && s.fault.err == nil {
+		s.stats.FullSince = time.Now()
+		s.opt.Log.Error("the spool is full", "dir", s.dir, "error", err)
+	}
+	if s.opt.Full == Refuse {
+		s.stats.Refused += uint64(n)
+		return
+	}
+	s.lose(uint64(n), err)
+}
+
+// lose gives n events that are not stored their seqs, and notes the gap.
+func (s *Spool) lose(n uint64, err error) {
+	first := s.seq + 1
+	s.seq += n
+	s.loseRange(first, s.seq, n, err)
+}
+
+// loseRange notes n lost events among the seqs from first to last.
+func (s *Spool) loseRange(first, last, n uint64, err error) {
+	s.stats.Dropped += n
+	cause := CauseWrite
+	if errors.Is(err, ErrFull) {
+		cause = CauseFull
+	}
+	s.gaps.add(Gap{First: first, Last: last, Count: n, Cause: cause})
+}
+
+// roomAgain ends what refuse began; s.mu is held.
+func (s *Spool) roomAgain(p Priority) {
+	if s.stats.FullSince.IsZero() || p != Ordinary && s.used() > s.limit(Ordinary) {
+		return
+	}
+	s.opt.Log.Warn("the spool has room again", "dir", s.dir, "after", time.Since(s.stats.FullSince).Round(time.Millisecond),
+		"dropped_since_start", s.stats.Dropped, "refused_since_start", s.stats.Refused)
+	s.stats.FullSince = time.Time{}
+}
+
+// dropOldest removes the oldest segment that is not being written, notes what
+// is lost and for whom, and says whether there was one; s.mu is held.
+func (s *Spool) dropOldest() bool {
+	if len(s.segments) < 2 || s.segments[0] == s.current {
+		return false
+	}
+	seg, last := s.segments[0], s.segments[1].first-1
+	if err := s.disk.Remove(filepath.Join(s.dir, seg.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.stats.UnlinkErrors++
+		return false
+	}
+	_ = s.disk.SyncDir(s.dir) // a name that comes back is read again
+	s.forgetSegment()
+	from, lagging := last+1, []string(nil)
+	for name, m := range s.marks {
+		if m.confirmed < last {
+			lagging = append(lagging, name)
+			from = min(from, max(m.confirmed+1, seg.first))
+			m.move(last)
+			s.saveSoon(m)
+		}
+	}
+	if len(s.marks) == 0 {
+		from = seg.first
+	}
+	if from > last {
+		return true // everybody had it
+	}
+	n := last - from + 1
+	s.stats.DroppedOldest += n
+	s.gaps.add(Gap{First: from, Last: last, Count: n, Cause: CauseDropOldest, Cursors: sorted(lagging)})
+	s.opt.Log.Error("the spool is full: the oldest records were removed", "dir", s.dir, "first_seq", from, "last_seq", last, "cursors", lagging)
+	return true
+}
+
+// forgetSegment takes the oldest segment out of the books; s.mu is held.
+func (s *Spool) forgetSegment() {
+	s.stats.SegmentBytes -= s.segments[0].size
+	s.segments = s.segments[1:]
+}
+
+// trim removes the segments that every cursor has passed, once the marks that
+// say so are on disk.
+func (s *Spool) trim() {
+	s.trimming.Lock()
+	defer s.trimming.Unlock()
+	s.mu.Lock()
+	low, ok := s.lowest()
+	due := ok && len(s.segments) > 1 && s.segments[1].first <= low+1
+	s.mu.Unlock()
+	if !due || s.saveMarks() != nil {
+		return
+	}
+	removed := false
+	for {
+		s.mu.Lock()
+		if len(s.segments) < 2 || s.segments[1].first > low+1 || s.segments[0] == s.current {
+			s.mu.Unlock()
+			break
+		}
+		name := s.segments[0].name
+		s.mu.Unlock()
+		if err := s.disk.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.unlinkFailed(err)
+			break
+		}
+		removed = true
+		s.mu.Lock()
+		if s.segments[0].name == name {
+			s.forgetSegment()
+		}
+		s.mu.Unlock()
+	}
+	if removed {
+		_ = s.disk.SyncDir(s.dir) // a name that comes back is removed again
+	}
+}
+
+func (s *Spool) unlinkFailed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stats.UnlinkErrors == 0 {
+		s.opt.Log.Error("a segment that is not needed cannot be removed", "dir", s.dir, "error", err)
+	}
+	s.stats.UnlinkErrors++
+}
+
+// measureAside returns the bytes of everything in the folder but the segments.
+// What cannot be read is not counted.
+func measureAside(dir string) (sum int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			if d != nil && d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if info, err := d.Info(); err == nil && info.Mode().IsRegular() && !strings.HasSuffix(d.Name(), ".seg") {
+			sum += info.Size()
+		}
+		return nil
+	})
+	return sum
+}
+
+// SetAside writes data to the file name in the folder, below the spool's own,
+// where it counts against the quota: for records that are refused for good, say.
+// It is on disk when SetAside returns. A file of that name is replaced. The
+// error wraps [ErrFull] if there is no room.
+func (s *Spool) SetAside(folder, name string, data []byte) error {
+	s.mu.Lock()
+	full := s.used()+int64(len(data)) > s.opt.MaxSize
+	err := s.fullError(Preferred)
+	s.mu.Unlock()
+	if full {
+		return fmt.Errorf("set aside %s: %w", name, err)
+	}
+	n, err := s.replace(filepath.Join(s.dir, folder), name, bytes.NewReader(data))
+	s.mu.Lock()
+	s.aside += n
+	s.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("set aside: %w", err)
+	}
+	return nil
+}
+
+// replace writes a whole file, which is on disk with its name when it returns,
+// and returns its size.
+func (s *Spool) replace(dir, name string, body io.Reader) (n int64, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, err
+	}
+	temp := filepath.Join(dir, name+".new")
+	_ = s.disk.Remove(temp) // of a try that was cut short
+	f, err := s.disk.Create(temp)
+	if err != nil {
+		return 0, err
+	}
+	n, err = io.Copy(io.NewOffsetWriter(f, 0), body)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		_ = s.disk.Remove(temp)
+		return 0, err
+	}
+	if err := s.disk.Rename(temp, filepath.Join(dir, name)); err != nil {
+		return n, err
+	}
+	return n, s.disk.SyncDir(dir)
+}

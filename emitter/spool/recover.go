@@ -1,0 +1,183 @@
+package spool
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// streamFile holds the stream's id in hex, for the case that the headers of all
+// segments are damaged.
+const streamFile = "stream"
+
+// recover brings the books in line with the folder. Sealed segments are not
+// read: the next one's first seq tells where they must end. s is not shared yet.
+func (s *Spool) recover() error {
+	if err := s.loadSegments(); err != nil {
+		return err
+	}
+	if err := s.loadStream(); err != nil {
+		return err
+	}
+	if err := s.loadMarks(); err != nil {
+		return err
+	}
+	s.aside = measureAside(s.dir)
+	if err := s.checkHead(); err != nil {
+		return err
+	}
+	return s.recoverTail()
+}
+
+// loadSegments lists the segments, by number.
+func (s *Spool) loadSegments() error {
+	segments, stream, err := listSegments(s.disk, s.dir)
+	if err != nil {
+		return err
+	}
+	s.segments, s.stream = segments, stream
+	for _, seg := range segments {
+		s.stats.SegmentBytes += seg.size
+		s.number = seg.number
+	}
+	return nil
+}
+
+// listSegments lists the segments in dir by number, with the stream that their
+// headers name: zero if none does. A segment that vanishes meanwhile is left out.
+func listSegments(d disk, dir string) ([]*segment, Stream, error) {
+	entries, err := d.ReadDir(dir)
+	if err != nil {
+		return nil, Stream{}, err
+	}
+	var list []*segment
+	var stream Stream
+	for _, e := range entries {
+		number, first, ok := parseSegmentName(e.Name())
+		if !ok {
+			continue
+		}
+		seg := &segment{name: e.Name(), number: number, first: first}
+		h, err := seg.inspect(d, dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case errors.Is(err, errHeader):
+		case err != nil:
+			return nil, Stream{}, fmt.Errorf("%s: %w", e.Name(), err)
+		case h.number == number && h.first == first:
+			stream = h.stream
+		}
+		list = append(list, seg)
+	}
+	slices.SortFunc(list, func(a, b *segment) int { return int(int64(a.number - b.number)) })
+	for _, seg := range list {
+		seg.seed = seedOf(stream, seg.number)
+	}
+	return list, stream, nil
+}
+
+// inspect reads the segment's size and header.
+func (seg *segment) inspect(d disk, dir string) (*segmentHeader, error) {
+	f, err := d.Read(filepath.Join(dir, seg.name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if seg.size, err = f.Size(); err != nil {
+		return nil, err
+	}
+	seg.end = seg.size
+	h, err := readSegmentHeader(f)
+	if err == nil {
+		seg.room = h.size
+	}
+	return h, err
+}
+
+// loadStream settles which stream this is: the segments' or, if their headers
+// are all damaged, the one that the stream file names.
+func (s *Spool) loadStream() error {
+	saved, ok := readStream(s.disk, filepath.Join(s.dir, streamFile))
+	if s.stream == (Stream{}) && ok {
+		s.stream = saved
+		for _, seg := range s.segments {
+			seg.seed = seedOf(saved, seg.number)
+		}
+	}
+	if ok && saved == s.stream {
+		return nil
+	}
+	if s.stream == (Stream{}) {
+		s.stream = newStream()
+	}
+	return s.saveStream()
+}
+
+func (s *Spool) saveStream() error {
+	_, err := s.replace(s.dir, streamFile, strings.NewReader(hex.EncodeToString(s.stream[:])+"\n"))
+	return err
+}
+
+func readStream(d disk, path string) (stream Stream, ok bool) {
+	f, err := d.Read(path)
+	if err != nil {
+		return stream, false
+	}
+	defer f.Close()
+	b := make([]byte, 2*len(stream)+1)
+	n, _ := f.ReadAt(b, 0)
+	got, err := hex.Decode(stream[:], []byte(strings.TrimSpace(string(b[:n]))))
+	return stream, err == nil && got == len(stream)
+}
+
+// checkHead compares the beginning of the log with what the cursors have
+// confirmed: a segment goes only when they have passed it. s is not shared yet.
+func (s *Spool) checkHead() error {
+	low, ok := s.lowest()
+	switch {
+	case !ok:
+		return nil
+	case len(s.segments) > 0:
+		if first := s.segments[0].first; first > low+1 {
+			s.vanished(low+1, first-1)
+		}
+		return nil
+	}
+	for _, m := range s.marks {
+		if m.confirmed > 0 {
+			s.opt.Log.Error("all segments of the spool are gone; a new stream begins", "dir", s.dir)
+			s.restart()
+			return s.saveStream()
+		}
+	}
+	return nil
+}
+
+// vanished notes records that no cursor dropped and that are not there.
+func (s *Spool) vanished(first, last uint64) {
+	var lagging []string
+	for name, m := range s.marks {
+		if m.confirmed < last {
+			lagging = append(lagging, name)
+			m.move(last)
+		}
+	}
+	n := last - first + 1
+	s.stats.Damaged++
+	s.stats.DamagedRecords += n
+	s.gaps.add(Gap{First: first, Last: last, Count: n, Cause: CauseDamaged, Cursors: sorted(lagging)})
+	s.opt.Log.Error("segments of the spool are gone", "dir", s.dir, "first_seq", first, "last_seq", last, "cursors", lagging)
+}
+
+// restart begins a new stream in an empty folder.
+func (s *Spool) restart() {
+	s.stream = newStream()
+	for _, m := range s.marks {
+		m.confirmed, m.saved = 0, 0
+	}
+}

@@ -1,0 +1,90 @@
+package spool
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// roll begins a segment with room for need bytes and ends the one before. After
+// an error all is as it was.
+func (s *Spool) roll(need int) error {
+	s.mu.Lock()
+	s.aside = measureAside(s.dir)
+	room := s.opt.MaxSize - s.used()
+	h := &segmentHeader{first: s.durable.seq + 1, created: time.Now(), stream: s.stream, prev: s.durable.hash}
+	s.mu.Unlock()
+	least := int64(need) + recordsFrom
+	size, err := s.allowance(max(least, min(s.opt.segmentSize, max(room, minSegment/2))), least)
+	if err != nil {
+		return err
+	}
+	s.number++ // also after a failure: a name is never tried twice
+	h.number, h.size = s.number, size
+	f, sparse, err := createSegment(s.disk, s.dir, h)
+	if err != nil {
+		s.count(&s.stats.WriteErrors)
+		return fmt.Errorf("new segment: %w", err)
+	}
+	seg := &segment{
+		name: segmentName(h.number, h.first), number: h.number, first: h.first,
+		seed: seedOf(s.stream, h.number), room: size, end: recordsFrom,
+	}
+	old, oldSeg := s.active, s.current
+	s.mu.Lock()
+	s.active, s.current, s.sparse, s.spoiled = f, seg, sparse, false
+	s.segments = append(s.segments, seg)
+	s.resize(seg, recordsFrom)
+	s.mu.Unlock()
+	s.retire(old, oldSeg)
+	return nil
+}
+
+// allowance returns how many of the wished bytes may be taken so that MinFree
+// stays free, at least least of them.
+func (s *Spool) allowance(wish, least int64) (int64, error) {
+	if s.opt.MinFree < 0 {
+		return wish, nil
+	}
+	for {
+		free, err := s.disk.Free(s.dir)
+		if err != nil {
+			return 0, err
+		}
+		if free-least >= s.opt.MinFree {
+			return min(wish, free-s.opt.MinFree), nil
+		}
+		s.mu.Lock()
+		dropped := s.opt.Full == DropOldest && s.dropOldest()
+		s.mu.Unlock()
+		if !dropped {
+			return 0, fmt.Errorf("%w: %d bytes are free on the disk, and %d have to stay so", ErrFull, free, s.opt.MinFree)
+		}
+	}
+}
+
+// retire closes a segment that another one has taken the place of: what was made
+// for it and not used goes back to the disk. Not before, since a last segment
+// that is shorter than it was made looks cut.
+func (s *Spool) retire(f file, seg *segment) {
+	if f == nil {
+		return
+	}
+	if seg.end > recordsFrom {
+		_ = f.Truncate(seg.end) // what stays behind end is never read
+	}
+	f.Close()
+	if seg.end == recordsFrom {
+		s.discard(seg)
+	}
+}
+
+// discard removes a segment without records.
+func (s *Spool) discard(seg *segment) {
+	_ = s.disk.Remove(filepath.Join(s.dir, seg.name)) // an empty segment left behind says nothing
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resize(seg, 0)
+	s.segments = slices.DeleteFunc(s.segments, func(o *segment) bool { return o == seg })
+}

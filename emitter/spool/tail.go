@@ -1,0 +1,210 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+)
+
+// tail is what was found in a segment at the end of the log.
+type tail struct {
+	seg     *segment
+	last    position // of the last record, or of the one before the segment
+	records int
+	end     int64 // records end here
+	data    int64 // the last byte that is not zero ends here
+	closed  bool  // a record says that this is the end
+	holes   []damage
+}
+
+// maxSkip bounds how far a seq can be ahead of the last one that verifies.
+const maxSkip = 1 << 32
+
+// recoverTail finds the end of the log, notes what is lost there, keeps the
+// bytes that do not verify, and makes sure that all of this is found again if
+// we die before it is on disk. Nothing is ever appended to the segments that are
+// there: the first commit begins a fresh one.
+func (s *Spool) recoverTail() error {
+	var junk []*tail // segments at the end without any record
+	reach := uint64(0)
+	var t *tail
+	for i := len(s.segments) - 1; i >= 0; i-- {
+		seg := s.segments[i]
+		found, err := s.readTail(seg)
+		if err != nil {
+			return fmt.Errorf("%s: %w", seg.name, err)
+		}
+		if found.records > 0 || found.closed {
+			t = found
+			break
+		}
+		junk, reach = append(junk, found), seg.first
+	}
+	s.segments = s.segments[:len(s.segments)-len(junk)]
+	switch {
+	case t != nil:
+		s.setEnd(t.last)
+		t.seg.end = t.end
+		for _, hole := range t.holes {
+			s.noteDamage(hole)
+		}
+	case reach > 0:
+		s.setEnd(position{seq: reach - 1}) // what came before has been removed
+	}
+	s.noteEnd(t, junk, reach)
+	if len(s.gaps.pending) > 0 && s.flush(true) != nil {
+		return nil // found again at the next start
+	}
+	s.settle(t, junk)
+	return nil
+}
+
+func (s *Spool) setEnd(p position) { s.seq, s.head, s.durable = p.seq, p.hash, p }
+
+// noteEnd compares the end of the log with where it should be. t is nil if no
+// record is left; reach is the seq that the junk begins with, or 0.
+func (s *Spool) noteEnd(t *tail, junk []*tail, reach uint64) {
+	gap := Gap{First: s.seq + 1, Last: max(s.seq, reach-min(reach, 1)), Cause: CauseTorn}
+	if t != nil {
+		n, cut := t.lost(reach)
+		gap.Last += n
+		if cut {
+			gap.Cause = CauseCut
+		}
+		s.keep(damage{seg: t.seg, from: t.end, to: t.data})
+	}
+	for _, j := range junk {
+		n, cut := j.lost(0)
+		gap.Last += n
+		if cut {
+			gap.Cause = CauseCut
+		}
+		s.keep(damage{seg: j.seg, from: j.end, to: j.data})
+	}
+	for _, m := range s.marks {
+		if m.confirmed > gap.Last {
+			gap.Last, gap.Cause = m.confirmed, CauseCut
+		}
+	}
+	if gap.Last < gap.First {
+		return
+	}
+	gap.Count = gap.Last - gap.First + 1
+	s.seq = gap.Last
+	s.gaps.add(gap)
+	s.stats.TornTails++
+	s.opt.Log.Error("the end of the spool does not verify", "dir", s.dir, "cause", gap.Cause, "first_seq", gap.First, "at_most", gap.Count)
+}
+
+// lost returns how many records the segment may have held behind its end, and
+// whether bytes of it are gone. A crash between two writes leaves the file as
+// long as it was made, with zeros behind the end; Close leaves a record that
+// says so; and where the next segment begins at reach, nothing is missing before.
+func (t *tail) lost(reach uint64) (n uint64, cut bool) {
+	size := t.seg.size
+	switch {
+	case t.closed || reach > 0 && t.last.seq+1 >= reach:
+		return 0, false
+	case size > 0 && size < max(t.seg.room, recordsFrom):
+		return uint64(max(t.seg.room, MaxSegment)-min(t.end, size)) / recordSize, true
+	case t.data > t.end:
+		return uint64(t.data-t.end)/recordSize + 1, false
+	}
+	return 0, false
+}
+
+// settle keeps the bytes of damage that has been told, seals the last segment
+// and removes those without records.
+func (s *Spool) settle(t *tail, junk []*tail) {
+	if t != nil {
+		for _, hole := range t.holes {
+			s.keep(hole)
+		}
+	}
+	if t != nil && !t.closed {
+		if err := s.sealTail(t); err != nil {
+			s.opt.Log.Warn("the end of the spool cannot be sealed", "dir", s.dir, "segment", t.seg.name, "error", err)
+			return // the junk still shows where it ends
+		}
+	}
+	for _, j := range junk {
+		s.resize(j.seg, 0)
+		_ = s.disk.Remove(filepath.Join(s.dir, j.seg.name)) // found again, and removed, next time
+	}
+}
+
+// sealTail writes the end record to a segment that a crash left open, and gives
+// the space behind it back.
+func (s *Spool) sealTail(t *tail) error {
+	f, err := s.disk.Open(filepath.Join(s.dir, t.seg.name))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	end, err := s.writeEnd(f, t.seg, t.end, t.last)
+	if err != nil {
+		return err
+	}
+	s.resize(t.seg, end)
+	return f.Truncate(end)
+}
+
+// readTail reads a segment from one end to the other.
+func (s *Spool) readTail(seg *segment) (*tail, error) {
+	f, err := s.disk.Read(filepath.Join(s.dir, seg.name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	t := &tail{seg: seg, last: position{seq: seg.first - 1}, end: recordsFrom}
+	if h, err := readSegmentHeader(f); err == nil {
+		t.last.hash = h.prev
+	}
+	if err := s.scanTail(t, &scanner{f: f, seed: seg.seed, off: recordsFrom, end: seg.size}); err != nil {
+		return nil, err
+	}
+	t.data, err = lastByte(f, min(t.end, seg.size), seg.size)
+	return t, err
+}
+
+// scanTail reads records to the end of what verifies. What the last Append left
+// half is no part of it.
+func (s *Spool) scanTail(t *tail, sc *scanner) error {
+	var open *tail // before an Append of which not all has been read
+	for {
+		h, payload, err := sc.next()
+		switch {
+		case err == nil && h.class == classEnd:
+			t.closed, t.end = true, sc.off
+			return nil
+		case err == nil:
+			if h.flags&flagMore == 0 {
+				open = nil
+			} else if open == nil {
+				before := *t
+				open = &before
+			}
+			t.records++
+			t.last = position{seq: h.seq, hash: link(s.hasher, s.stream, h.prev, h.seq, payload)}
+			t.end = sc.off
+			continue
+		case !errors.Is(err, errInvalid) && !errors.Is(err, io.EOF):
+			return err
+		}
+		hole := damage{seg: t.seg, from: sc.off, first: t.last.seq + 1}
+		next, err := sc.resync(t.last.seq+1, t.last.seq+maxSkip)
+		if err != nil {
+			return err
+		}
+		if next == 0 {
+			break
+		}
+		hole.to, hole.last = sc.off, next-1
+		t.holes, open = append(t.holes, hole), nil
+	}
+	if open != nil {
+		*t = *open
+	}
+	return nil
+}

@@ -13,10 +13,12 @@ type disk interface {
 	Open(path string) (file, error)   // for reading and writing
 	Read(path string) (file, error)   // for reading
 	ReadDir(path string) ([]fs.DirEntry, error)
+	MkdirAll(path string) error // 0700
 	Rename(from, to string) error
 	Remove(path string) error
 	SyncDir(path string) error
-	Free(path string) (int64, error) // bytes left for us on the file system
+	Free(path string) (int64, error)              // bytes left for us on the file system
+	Lock(path string) (release func(), err error) // keeps other processes from writing in the folder
 }
 
 type file interface {
@@ -37,10 +39,12 @@ func (osDisk) Create(path string) (file, error) {
 func (osDisk) Open(path string) (file, error)             { return openFile(path, os.O_RDWR) }
 func (osDisk) Read(path string) (file, error)             { return openFile(path, os.O_RDONLY) }
 func (osDisk) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
+func (osDisk) MkdirAll(path string) error                 { return os.MkdirAll(path, 0o700) }
 func (osDisk) Rename(from, to string) error               { return os.Rename(from, to) }
 func (osDisk) Remove(path string) error                   { return os.Remove(path) }
 func (osDisk) SyncDir(path string) error                  { return syncDir(path) }
 func (osDisk) Free(path string) (int64, error)            { return freeSpace(path) }
+func (osDisk) Lock(path string) (func(), error)           { return lockDir(path) }
 
 func openFile(path string, flag int) (file, error) {
 	f, err := os.OpenFile(path, flag, 0o600)

@@ -19,8 +19,9 @@ const (
 	CauseDamaged    Cause = "damaged"      // bytes that do not verify, in front of records that do
 )
 
-// Gap tells of records that are missing: of the seqs from First to Last, Count
-// are, at most where the cause is torn_tail, cut_tail or damaged.
+// Gap tells of records that are missing: of the seqs from First to Last Count are,
+// at most where the cause is torn_tail, cut_tail or damaged. After a torn or cut
+// tail Last is far ahead, so that no seq which may have been read is used again.
 type Gap struct {
 	First   uint64   `json:"first_seq"`
 	Last    uint64   `json:"last_seq"`

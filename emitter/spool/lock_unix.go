@@ -14,11 +14,9 @@ import (
 
 const lockName = "lock"
 
-// dirLock keeps other processes from writing to a spool. The kernel gives it
-// back when the process ends, however it ends.
-type dirLock struct{ f *os.File }
-
-func lockDir(dir string) (*dirLock, error) {
+// lockDir locks the folder until release is called or the process ends, however
+// it ends. The file stays, with the pid of the last holder.
+func lockDir(dir string) (release func(), err error) {
 	path := filepath.Join(dir, lockName)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -34,7 +32,7 @@ func lockDir(dir string) (*dirLock, error) {
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0) // for people; the lock holds without
 	}
-	return &dirLock{f: f}, nil
+	return func() { f.Close() }, nil
 }
 
 // holder returns the pid that the process which has the lock left in the file.
@@ -47,5 +45,3 @@ func holder(f *os.File) string {
 	}
 	return pid
 }
-
-func (l *dirLock) release() { l.f.Close() }

@@ -7,13 +7,11 @@ import (
 	"syscall"
 )
 
-// dirLock keeps other processes from writing to a spool, by a file that nobody
-// else can open for writing. The system gives it back when the process ends.
-type dirLock struct{ h syscall.Handle }
-
 const sharingViolation = syscall.Errno(32)
 
-func lockDir(dir string) (*dirLock, error) {
+// lockDir opens a file that nobody else can open for writing then. The system
+// closes it when the process ends, however it ends.
+func lockDir(dir string) (release func(), err error) {
 	path := filepath.Join(dir, "lock")
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
@@ -27,7 +25,5 @@ func lockDir(dir string) (*dirLock, error) {
 	case err != nil:
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return &dirLock{h: h}, nil
+	return func() { _ = syscall.CloseHandle(h) }, nil
 }
-
-func (l *dirLock) release() { _ = syscall.CloseHandle(l.h) }

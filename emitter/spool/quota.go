@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -177,19 +176,18 @@ func (s *Spool) unlinkFailed(err error) {
 
 // measureAside returns the bytes of everything in the folder but the segments.
 // What cannot be read is not counted.
-func measureAside(dir string) (sum int64) {
-	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil {
-			if d != nil && d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if info, err := d.Info(); err == nil && info.Mode().IsRegular() && !strings.HasSuffix(d.Name(), ".seg") {
+func measureAside(d disk, dir string) (sum int64) {
+	entries, err := d.ReadDir(dir)
+	if err != nil {
+		return 0
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			sum += measureAside(d, filepath.Join(dir, e.Name()))
+		} else if info, err := e.Info(); err == nil && !strings.HasSuffix(e.Name(), segmentSuffix) {
 			sum += info.Size()
 		}
-		return nil
-	})
+	}
 	return sum
 }
 
@@ -218,7 +216,7 @@ func (s *Spool) SetAside(folder, name string, data []byte) error {
 // replace writes a whole file, which is on disk with its name when it returns,
 // and returns its size.
 func (s *Spool) replace(dir, name string, body io.Reader) (n int64, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := s.disk.MkdirAll(dir); err != nil {
 		return 0, err
 	}
 	temp := filepath.Join(dir, name+".new")

@@ -20,16 +20,12 @@ func (s *Spool) recover() error {
 	if err := s.loadSegments(); err != nil {
 		return err
 	}
-	if err := s.loadStream(); err != nil {
-		return err
-	}
+	s.loadStream()
 	if err := s.loadMarks(); err != nil {
 		return err
 	}
-	s.aside = measureAside(s.dir)
-	if err := s.checkHead(); err != nil {
-		return err
-	}
+	s.aside = measureAside(s.disk, s.dir)
+	s.checkHead()
 	return s.recoverTail()
 }
 
@@ -101,7 +97,7 @@ func (seg *segment) inspect(d disk, dir string) (*segmentHeader, error) {
 
 // loadStream settles which stream this is: the segments' or, if their headers
 // are all damaged, the one that the stream file names.
-func (s *Spool) loadStream() error {
+func (s *Spool) loadStream() {
 	saved, ok := readStream(s.disk, filepath.Join(s.dir, streamFile))
 	if s.stream == (Stream{}) && ok {
 		s.stream = saved
@@ -110,17 +106,20 @@ func (s *Spool) loadStream() error {
 		}
 	}
 	if ok && saved == s.stream {
-		return nil
+		return
 	}
 	if s.stream == (Stream{}) {
 		s.stream = newStream()
 	}
-	return s.saveStream()
+	s.saveStream()
 }
 
-func (s *Spool) saveStream() error {
-	_, err := s.replace(s.dir, streamFile, strings.NewReader(hex.EncodeToString(s.stream[:])+"\n"))
-	return err
+// saveStream writes the stream file. Without it the headers still name the
+// stream.
+func (s *Spool) saveStream() {
+	if _, err := s.replace(s.dir, streamFile, strings.NewReader(hex.EncodeToString(s.stream[:])+"\n")); err != nil {
+		s.opt.Log.Warn("the spool's id cannot be saved beside it", "dir", s.dir, "error", err)
+	}
 }
 
 func readStream(d disk, path string) (stream Stream, ok bool) {
@@ -137,25 +136,21 @@ func readStream(d disk, path string) (stream Stream, ok bool) {
 
 // checkHead compares the beginning of the log with what the cursors have
 // confirmed: a segment goes only when they have passed it. s is not shared yet.
-func (s *Spool) checkHead() error {
+func (s *Spool) checkHead() {
 	low, ok := s.lowest()
-	switch {
-	case !ok:
-		return nil
-	case len(s.segments) > 0:
-		if first := s.segments[0].first; first > low+1 {
+	if len(s.segments) > 0 {
+		if first := s.segments[0].first; ok && first > low+1 {
 			s.vanished(low+1, first-1)
 		}
-		return nil
+		return
 	}
 	for _, m := range s.marks {
 		if m.confirmed > 0 {
 			s.opt.Log.Error("all segments of the spool are gone; a new stream begins", "dir", s.dir)
 			s.restart()
-			return s.saveStream()
+			return
 		}
 	}
-	return nil
 }
 
 // vanished notes records that no cursor dropped and that are not there.
@@ -180,4 +175,5 @@ func (s *Spool) restart() {
 	for _, m := range s.marks {
 		m.confirmed, m.saved = 0, 0
 	}
+	s.saveStream()
 }

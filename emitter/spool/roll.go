@@ -11,7 +11,7 @@ import (
 // an error all is as it was.
 func (s *Spool) roll(need int) error {
 	s.mu.Lock()
-	s.aside = measureAside(s.dir)
+	s.aside = measureAside(s.disk, s.dir)
 	room := s.opt.MaxSize - s.used()
 	h := &segmentHeader{first: s.durable.seq + 1, created: time.Now(), stream: s.stream, prev: s.durable.hash}
 	s.mu.Unlock()

@@ -86,8 +86,10 @@ func (s *scanner) fill(n int) error {
 }
 
 // resync moves the scanner from bytes that do not verify to the next record
-// that does, with a seq from first to before limit, and returns that seq. If
-// there is none, the scanner stands at its end and the result is 0.
+// that does, with a seq from first to before limit, and returns that seq: all
+// before it that have not been read are lost. The record that closes a segment
+// counts as the seq after the one that it repeats. If there is no record, the
+// scanner stands at its end and the result is 0.
 func (s *scanner) resync(first, limit uint64) (uint64, error) {
 	budget := maxResync * (s.end - s.off)
 	for s.off++; s.off+recordSize <= s.end && budget > 0; s.off++ {
@@ -103,7 +105,11 @@ func (s *scanner) resync(first, limit uint64) (uint64, error) {
 			continue
 		}
 		h, ok := parseHeader(b)
-		if !ok || h.seq < first || h.seq >= limit {
+		next := h.seq
+		if h.class == classEnd {
+			next++
+		}
+		if !ok || next < first || h.seq >= limit {
 			continue
 		}
 		budget -= int64(h.length)
@@ -111,7 +117,7 @@ func (s *scanner) resync(first, limit uint64) (uint64, error) {
 		switch _, _, err := s.next(); {
 		case err == nil:
 			s.off = start
-			return h.seq, nil
+			return next, nil
 		case !errors.Is(err, errInvalid):
 			return 0, err
 		}
@@ -135,7 +141,7 @@ func zeros(b []byte) int {
 // lastByte returns where the last byte that is not zero ends, from off on; off
 // itself if there is none.
 func lastByte(f file, off, end int64) (int64, error) {
-	buf, last := make([]byte, scanWindow), off
+	buf, last := make([]byte, min(scanWindow, max(end-off, 0))), off
 	for off < end {
 		n, err := f.ReadAt(buf[:min(int64(len(buf)), end-off)], off)
 		for i := n; i > 0; i-- {

@@ -31,9 +31,10 @@ const Version = 1
 //
 // A later format keeps the layout of these 128 bytes.
 const (
-	magic       = "vmcpspol"
-	headerSize  = 128
-	recordsFrom = 4096 // a block of its own, so that no write of a record touches the header
+	magic         = "vmcpspol"
+	headerSize    = 128
+	segmentSuffix = ".seg"
+	recordsFrom   = 4096 // a block of its own, so that no write of a record touches the header
 )
 
 // segment is one file of the log. Its name, number and first are immutable.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -31,11 +30,11 @@ const (
 
 // Spool is the log in one folder. It is safe for concurrent use.
 type Spool struct {
-	dir    string // immutable, as are opt, disk, stream and lock
+	dir    string // immutable, as are opt, disk, stream and unlock
 	opt    Options
 	disk   disk
 	stream Stream
-	lock   *dirLock
+	unlock func()
 
 	mu         sync.Mutex // guards what follows, never held while a commit writes or syncs
 	segments   []*segment // oldest first
@@ -81,19 +80,19 @@ func Open(dir string, opt Options) (*Spool, error) {
 		told: map[damageKey]bool{}, marks: map[string]*mark{},
 	}
 	s.disk = s.opt.disk
-	if err := os.MkdirAll(filepath.Join(dir, cursorDir), 0o700); err != nil {
+	if err := s.disk.MkdirAll(filepath.Join(dir, cursorDir)); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	lock, err := lockDir(dir)
+	unlock, err := s.disk.Lock(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	s.lock = lock
+	s.unlock = unlock
 	if name, ok := networkFS(dir); ok {
 		s.opt.Log.Warn("the spool is on a network file system: its lock and its syncs may not hold", "dir", dir, "type", name)
 	}
 	if err := s.recover(); err != nil {
-		lock.release()
+		unlock()
 		return nil, fmt.Errorf("open spool %s: %w", dir, err)
 	}
 	return s, nil
@@ -148,7 +147,7 @@ func (s *Spool) Close() error {
 	}
 	s.announce()
 	s.mu.Unlock()
-	s.lock.release()
+	s.unlock()
 	if err != nil {
 		return fmt.Errorf("close spool: %w", err)
 	}

@@ -12,9 +12,11 @@ type tail struct {
 	seg     *segment
 	last    position // of the last record, or of the one before the segment
 	records int
-	end     int64 // records end here
-	data    int64 // the last byte that is not zero ends here
-	closed  bool  // a record says that this is the end
+	end     int64  // records end here
+	data    int64  // the last byte that is not zero ends here
+	top     uint64 // seq that the record which closes the segment repeats
+	closed  bool   // a record says that this is the end
+	reach   uint64 // a later segment begins with this seq; 0: unknown
 	holes   []damage
 }
 
@@ -45,6 +47,7 @@ func (s *Spool) recoverTail() error {
 	switch {
 	case t != nil:
 		s.setEnd(t.last)
+		s.seq = max(s.seq, t.top)
 		t.seg.end = t.end
 		for _, hole := range t.holes {
 			s.noteDamage(hole)
@@ -66,52 +69,61 @@ func (s *Spool) setEnd(p position) { s.seq, s.head, s.durable = p.seq, p.hash, p
 // record is left; reach is the seq that the junk begins with, or 0.
 func (s *Spool) noteEnd(t *tail, junk []*tail, reach uint64) {
 	gap := Gap{First: s.seq + 1, Last: max(s.seq, reach-min(reach, 1)), Cause: CauseTorn}
+	gap.Count = gap.Last - s.seq
+	ends := junk
 	if t != nil {
-		n, cut := t.lost(reach)
-		gap.Last += n
-		if cut {
-			gap.Cause = CauseCut
-		}
-		s.keep(damage{seg: t.seg, from: t.end, to: t.data})
+		t.reach = reach
+		ends = append(ends, t)
 	}
-	for _, j := range junk {
-		n, cut := j.lost(0)
-		gap.Last += n
-		if cut {
-			gap.Cause = CauseCut
+	for _, e := range ends {
+		if jump := e.addTo(&gap); jump > 0 {
+			gap.Last += jump
+			s.keep(damage{seg: e.seg, from: e.end, to: e.data})
 		}
-		s.keep(damage{seg: j.seg, from: j.end, to: j.data})
 	}
 	for _, m := range s.marks {
 		if m.confirmed > gap.Last {
+			gap.Count += m.confirmed - gap.Last
 			gap.Last, gap.Cause = m.confirmed, CauseCut
 		}
 	}
 	if gap.Last < gap.First {
 		return
 	}
-	gap.Count = gap.Last - gap.First + 1
 	s.seq = gap.Last
 	s.gaps.add(gap)
 	s.stats.TornTails++
 	s.opt.Log.Error("the end of the spool does not verify", "dir", s.dir, "cause", gap.Cause, "first_seq", gap.First, "at_most", gap.Count)
 }
 
-// lost returns how many records the segment may have held behind its end, and
-// whether bytes of it are gone. A crash between two writes leaves the file as
-// long as it was made, with zeros behind the end; Close leaves a record that
-// says so; and where the next segment begins at reach, nothing is missing before.
-func (t *tail) lost(reach uint64) (n uint64, cut bool) {
+// addTo adds to the gap what may be missing behind the segment's end, and returns
+// by how much the seqs have to jump so that none is used twice: 0 if the end is
+// as it should be. A crash between two writes leaves the file as long as it was
+// made, with zeros behind the end; Close leaves a record that says so; and where
+// the next segment begins at reach, nothing before that is missing.
+func (t *tail) addTo(gap *Gap) (jump uint64) {
 	size := t.seg.size
 	switch {
-	case t.closed || reach > 0 && t.last.seq+1 >= reach:
-		return 0, false
+	case t.closed || t.reach > 0 && t.last.seq+1 >= t.reach:
+		return 0
 	case size > 0 && size < max(t.seg.room, recordsFrom):
-		return uint64(max(t.seg.room, MaxSegment)-min(t.end, size)) / recordSize, true
+		gap.Count += t.capacity()
+		gap.Cause = CauseCut
 	case t.data > t.end:
-		return uint64(t.data-t.end)/recordSize + 1, false
+		gap.Count += uint64(t.data-t.end)/recordSize + 1
+	default:
+		return 0
 	}
-	return 0, false
+	return t.capacity()
+}
+
+// capacity returns how many records may have stood behind the end.
+func (t *tail) capacity() uint64 {
+	room := t.seg.room
+	if room == 0 { // the header does not say
+		room = max(t.seg.size, MaxSegment)
+	}
+	return uint64(max(room, t.data)-t.end)/recordSize + 1
 }
 
 // settle keeps the bytes of damage that has been told, seals the last segment
@@ -176,7 +188,7 @@ func (s *Spool) scanTail(t *tail, sc *scanner) error {
 		h, payload, err := sc.next()
 		switch {
 		case err == nil && h.class == classEnd:
-			t.closed, t.end = true, sc.off
+			t.closed, t.end, t.top = true, sc.off, h.seq
 			return nil
 		case err == nil:
 			if h.flags&flagMore == 0 {

@@ -49,7 +49,7 @@ func (s *Spool) flushLate() {
 	s.mu.Lock()
 	s.flushing = nil
 	s.mu.Unlock()
-	_ = s.flush(false) // a failure is counted, told and in the log
+	_ = s.flush() // a failure is counted, told and in the log
 }
 
 func measure(payloads [][]byte) (int64, error) {
@@ -109,14 +109,15 @@ func (s *Spool) encode(payloads [][]byte) {
 // encodeGaps adds the gap records that are due; s.mu is held.
 func (s *Spool) encodeGaps() {
 	now := time.Now()
-	if s.fault.waits(now) {
+	if len(s.gaps) == 0 || s.fault.waits(now) {
 		return
 	}
-	for _, gap := range s.gaps.due(now) {
+	for _, gap := range s.gaps {
 		payload := s.opt.Gap(gap)
 		s.encodeOne(&header{time: now.UnixNano(), class: classGap}, payload[:min(len(payload), MaxPayload)])
-		s.gathering.gaps = append(s.gathering.gaps, gap)
 	}
+	s.gathering.gaps = append(s.gathering.gaps, s.gaps...)
+	s.gaps = nil
 }
 
 // encodeOne gives the record its seq and its place in the chain.

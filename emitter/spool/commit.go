@@ -59,7 +59,7 @@ func (s *Spool) failed(g *group, err error, now time.Time) {
 		}
 		for _, gap := range lost.gaps {
 			gap.Last = lost.last // the seq that its record had is missing too
-			s.gaps.again(gap)
+			s.gaps.add(gap)
 		}
 	}
 	s.head = s.durable.hash

@@ -330,12 +330,14 @@ func (s *Spool) Forget(name string) error {
 	if err := s.disk.Remove(filepath.Join(dir, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget cursor %s: %w", name, err)
 	}
-	s.mu.Lock()
-	delete(s.marks, name)
-	s.mu.Unlock()
+	m.named = false
 	if err := s.disk.SyncDir(dir); err != nil {
 		return fmt.Errorf("forget cursor %s: %w", name, err)
 	}
+	m.forgotten = true
+	s.mu.Lock()
+	delete(s.marks, name)
+	s.mu.Unlock()
 	s.trim()
 	return nil
 }

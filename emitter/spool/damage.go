@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 )
 
 // damage is a range of bytes in a segment that hold no valid record.
@@ -48,17 +49,17 @@ func (s *Spool) noteDamage(d damage) bool {
 // tellDamage notes damage that a cursor found, tells it in the log, and only
 // then keeps the bytes: who dies before finds it again.
 func (s *Spool) tellDamage(d damage) {
-	if !s.noteDamage(d) || s.flush(true) != nil {
+	if !s.noteDamage(d) || s.flush() != nil {
 		return
 	}
 	s.keep(d)
 }
 
-// keep copies the bytes of d into the quarantine, unless they are there. Without
-// room in the quota for them an empty file says that the damage has been told.
+// keep copies the bytes of d into the quarantine, unless they are there. Where
+// there are none, or no room in the quota for them, an empty file says that the
+// damage has been told.
 func (s *Spool) keep(d damage) {
-	path := filepath.Join(s.dir, asideDir, d.asideName())
-	if d.to <= d.from || s.fileExists(path) {
+	if s.fileExists(filepath.Join(s.dir, asideDir, d.asideName())) {
 		return
 	}
 	s.mu.Lock()
@@ -74,12 +75,15 @@ func (s *Spool) keep(d damage) {
 }
 
 func (s *Spool) copyAside(d damage) error {
-	src, err := s.disk.Read(filepath.Join(s.dir, d.seg.name))
-	if err != nil {
-		return err
+	var body io.Reader = strings.NewReader("")
+	if d.to > d.from {
+		src, err := s.disk.Read(filepath.Join(s.dir, d.seg.name))
+		if err != nil {
+			return err
+		}
+		defer src.Close()
+		body = io.NewSectionReader(src, d.from, d.to-d.from)
 	}
-	defer src.Close()
-	body := io.NewSectionReader(src, d.from, d.to-d.from)
 	n, err := s.replace(filepath.Join(s.dir, asideDir), d.asideName(), body)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -41,7 +41,7 @@ func freeSpace(path string) (int64, error) {
 	if err := syscall.Statfs(path, &s); err != nil {
 		return 0, os.NewSyscallError("statfs", err)
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil
+	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // an int32 on 32-bit systems
 }
 
 // Magic numbers of statfs(2) and of the kernel's file systems (linux/magic.h

@@ -3,7 +3,6 @@ package spool
 import (
 	"encoding/json"
 	"slices"
-	"time"
 )
 
 // Cause says why records are missing.
@@ -35,41 +34,19 @@ func gapJSON(g Gap) []byte {
 	return b
 }
 
-// gapInterval is the time between two gap records of one cause, so that losses
-// in a row are told together.
-const gapInterval = time.Second
-
-// gaps holds what is lost and not yet told in the log. Guarded by Spool.mu.
-type gaps struct {
-	pending []Gap
-	told    time.Time // when gap records were last made
-}
+// gaps is what is lost and not yet told in the log. It is told in front of the
+// next record: a hole in the seqs on disk has a gap record behind it.
+type gaps []Gap
 
 // add notes a loss; losses of one cause and the same cursors are told together.
 func (g *gaps) add(gap Gap) {
-	for i := range g.pending {
-		p := &g.pending[i]
+	for i := range *g {
+		p := &(*g)[i]
 		if p.Cause == gap.Cause && slices.Equal(p.Cursors, gap.Cursors) {
 			p.First, p.Last = min(p.First, gap.First), max(p.Last, gap.Last)
 			p.Count += gap.Count
 			return
 		}
 	}
-	g.pending = append(g.pending, gap)
-}
-
-// due returns the gaps to be told now, and forgets them.
-func (g *gaps) due(now time.Time) []Gap {
-	if len(g.pending) == 0 || now.Sub(g.told) < gapInterval && now.After(g.told) {
-		return nil
-	}
-	due := g.pending
-	g.pending, g.told = nil, now
-	return due
-}
-
-// again takes back a gap that could not be written.
-func (g *gaps) again(failed Gap) {
-	g.add(failed)
-	g.told = time.Time{}
+	*g = append(*g, gap)
 }

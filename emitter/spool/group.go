@@ -1,9 +1,6 @@
 package spool
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // maxGroup is the size in bytes from which a group takes no more: who comes then
 // waits for the commit that is under way.
@@ -55,22 +52,19 @@ func (s *Spool) wait(ctx context.Context, g *group, lead bool) error {
 	return g.err
 }
 
-// flush commits what has gathered, and with force the gaps that are not told
-// yet. After Close it does nothing.
-func (s *Spool) flush(force bool) error {
+// flush commits what has gathered, and the gaps that are not told yet. After
+// Close it does nothing.
+func (s *Spool) flush() error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return ErrClosed
 	}
-	return s.flushLocked(force)
+	return s.flushLocked()
 }
 
 // flushLocked is flush with s.mu held, which it gives back.
-func (s *Spool) flushLocked(force bool) error {
-	if force {
-		s.gaps.told = time.Time{}
-	}
+func (s *Spool) flushLocked() error {
 	s.encodeGaps()
 	g, lead := s.join()
 	s.mu.Unlock()

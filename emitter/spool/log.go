@@ -33,11 +33,15 @@ type Log struct {
 // spool may be open in another process, which may remove segments meanwhile and
 // whose last records may not be on disk yet.
 func OpenLog(dir string) (*Log, error) {
-	segments, stream, err := listSegments(osDisk{}, dir)
+	return openLog(osDisk{}, dir)
+}
+
+func openLog(d disk, dir string) (*Log, error) {
+	segments, stream, err := listSegments(d, dir)
 	if err != nil {
 		return nil, fmt.Errorf("read spool %s: %w", dir, err)
 	}
-	saved, ok := readStream(osDisk{}, filepath.Join(dir, streamFile))
+	saved, ok := readStream(d, filepath.Join(dir, streamFile))
 	if len(segments) == 0 && !ok {
 		return nil, fmt.Errorf("%s is no spool: %w", dir, fs.ErrNotExist)
 	}
@@ -47,7 +51,7 @@ func OpenLog(dir string) (*Log, error) {
 			seg.seed = seedOf(saved, seg.number)
 		}
 	}
-	return &Log{dir: dir, disk: osDisk{}, stream: stream, segments: segments}, nil
+	return &Log{dir: dir, disk: d, stream: stream, segments: segments}, nil
 }
 
 // Stream returns the id of the chain.

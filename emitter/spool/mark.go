@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -52,6 +53,8 @@ type mark struct {
 	io         sync.Mutex // guards what follows
 	generation uint64
 	saved      uint64
+	named      bool // its name is on disk
+	forgotten  bool // its file is not to be made again
 }
 
 // move sets the mark forward; s.mu is held.
@@ -148,7 +151,7 @@ func (s *Spool) save(m *mark) error {
 	s.mu.Lock()
 	seq := m.confirmed
 	s.mu.Unlock()
-	if m.generation > 0 && seq == m.saved {
+	if m.named && seq == m.saved || m.forgotten {
 		return nil
 	}
 	name, err := markFile(m.name)
@@ -157,8 +160,7 @@ func (s *Spool) save(m *mark) error {
 	}
 	path := filepath.Join(s.dir, cursorDir, name)
 	f, err := s.disk.Open(path)
-	fresh := errors.Is(err, fs.ErrNotExist)
-	if fresh {
+	if errors.Is(err, fs.ErrNotExist) {
 		f, err = s.disk.Create(path)
 	}
 	if err != nil {
@@ -171,10 +173,11 @@ func (s *Spool) save(m *mark) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if fresh {
+	if !m.named {
 		if err := s.disk.SyncDir(filepath.Dir(path)); err != nil {
 			return err
 		}
+		m.named = true
 	}
 	m.generation, m.saved = m.generation+1, seq
 	return nil
@@ -183,10 +186,7 @@ func (s *Spool) save(m *mark) error {
 // saveMarks saves what is not on disk yet of every mark.
 func (s *Spool) saveMarks() error {
 	s.mu.Lock()
-	marks := make([]*mark, 0, len(s.marks))
-	for _, m := range s.marks {
-		marks = append(marks, m)
-	}
+	marks := s.sortedMarks()
 	s.mu.Unlock()
 	var errs []error
 	for _, m := range marks {
@@ -219,7 +219,7 @@ func (s *Spool) lowest() (uint64, bool) {
 	return low, ok
 }
 
-func sorted(names []string) []string {
-	slices.Sort(names)
-	return names
+// sortedMarks returns the marks by name; s.mu is held.
+func (s *Spool) sortedMarks() []*mark {
+	return slices.SortedFunc(maps.Values(s.marks), func(a, b *mark) int { return strings.Compare(a.name, b.name) })
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -48,34 +49,44 @@ func (d *memDisk) step(op string) error {
 	return d.fail(op, d.ops)
 }
 
-// crash makes the disk what it may be after a loss of power.
-func (d *memDisk) crash() {
+// crash returns the disk as it may be after a loss of power. Whoever had the old
+// one open goes on with that.
+func (d *memDisk) crash() *memDisk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for name, f := range d.names {
-		if d.durable[name] != f && d.rnd.IntN(2) == 0 { // the journal had it
-			d.durable[name] = f
+	after := newMemDisk(d.rnd.Uint64())
+	names := map[string]*memFile{}
+	for _, name := range slices.Sorted(maps.Keys(d.durable)) { // in order: a seed has to bring back the same
+		f := d.durable[name]
+		if d.names[name] == f || d.rnd.IntN(2) == 0 { // else the journal had the removal
+			names[name] = f
 		}
 	}
-	for name := range d.durable {
-		if d.names[name] == nil && d.rnd.IntN(2) == 0 {
-			delete(d.durable, name)
+	for _, name := range slices.Sorted(maps.Keys(d.names)) {
+		f := d.names[name]
+		if d.durable[name] == f || d.rnd.IntN(2) == 0 { // else the journal had not got it
+			names[name] = f
 		}
 	}
-	d.names = map[string]*memFile{}
-	for name, f := range d.durable {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		f := names[name]
 		data := slices.Clone(f.durable)
 		for _, write := range f.pending {
 			if d.rnd.IntN(2) == 0 {
 				data = write(data)
 			}
 		}
-		d.names[name] = &memFile{disk: d, live: data, durable: slices.Clone(data)}
+		g := &memFile{disk: after, live: data, durable: slices.Clone(data)}
+		after.names[name], after.durable[name] = g, g
 	}
-	d.durable = map[string]*memFile{}
-	for name, f := range d.names {
-		d.durable[name] = f
-	}
+	return after
+}
+
+// failWith makes the operations fail for which f returns an error; nil mends it.
+func (d *memDisk) failWith(f func(op string, n int) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail = f
 }
 
 // clone copies the disk as a program sees it.
@@ -248,7 +259,7 @@ func resized(data []byte, n int) []byte {
 	if n <= len(data) {
 		return data[:n:n]
 	}
-	return append(data[:len(data):len(data)], make([]byte, n-len(data))...)
+	return append(slices.Clip(data), make([]byte, n-len(data))...)
 }
 
 func (f *memFile) Truncate(size int64) error {

@@ -8,6 +8,7 @@ import (
 // Durability says when [Spool.Append] returns.
 type Durability uint8
 
+// The durabilities.
 const (
 	Durable Durability = iota // when the records are on disk
 	Async                     // when they are in memory: a crash loses at most AsyncDelay or AsyncBytes of them
@@ -23,6 +24,7 @@ const (
 // Policy says what happens when there is no room.
 type Policy uint8
 
+// The policies.
 const (
 	DropNewest Policy = iota // Append fails; what was not stored takes its seqs and is told by a gap record
 	DropOldest               // the oldest segment goes, confirmed or not, and is told by a gap record
@@ -99,6 +101,7 @@ func (o Options) withDefaults() Options {
 // Priority says which part of the quota an Append may use.
 type Priority uint8
 
+// The priorities.
 const (
 	Ordinary  Priority = iota // all but Options.Reserved
 	Preferred                 // all of it

@@ -101,9 +101,9 @@ func (s *Spool) dropOldest() bool {
 	_ = s.disk.SyncDir(s.dir) // a name that comes back is read again
 	s.forgetSegment()
 	from, lagging := last+1, []string(nil)
-	for name, m := range s.marks {
+	for _, m := range s.sortedMarks() {
 		if m.confirmed < last {
-			lagging = append(lagging, name)
+			lagging = append(lagging, m.name)
 			from = min(from, max(m.confirmed+1, seg.first))
 			m.move(last)
 			s.saveSoon(m)
@@ -117,7 +117,7 @@ func (s *Spool) dropOldest() bool {
 	}
 	n := last - from + 1
 	s.stats.DroppedOldest += n
-	s.gaps.add(Gap{First: from, Last: last, Count: n, Cause: CauseDropOldest, Cursors: sorted(lagging)})
+	s.gaps.add(Gap{First: from, Last: last, Count: n, Cause: CauseDropOldest, Cursors: lagging})
 	s.opt.Log.Error("the spool is full: the oldest records were removed", "dir", s.dir, "first_seq", from, "last_seq", last, "cursors", lagging)
 	return true
 }

@@ -156,16 +156,16 @@ func (s *Spool) checkHead() {
 // vanished notes records that no cursor dropped and that are not there.
 func (s *Spool) vanished(first, last uint64) {
 	var lagging []string
-	for name, m := range s.marks {
+	for _, m := range s.sortedMarks() {
 		if m.confirmed < last {
-			lagging = append(lagging, name)
+			lagging = append(lagging, m.name)
 			m.move(last)
 		}
 	}
 	n := last - first + 1
 	s.stats.Damaged++
 	s.stats.DamagedRecords += n
-	s.gaps.add(Gap{First: first, Last: last, Count: n, Cause: CauseDamaged, Cursors: sorted(lagging)})
+	s.gaps.add(Gap{First: first, Last: last, Count: n, Cause: CauseDamaged, Cursors: lagging})
 	s.opt.Log.Error("segments of the spool are gone", "dir", s.dir, "first_seq", first, "last_seq", last, "cursors", lagging)
 }
 

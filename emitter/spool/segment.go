@@ -129,20 +129,24 @@ func createSegment(d disk, dir string, h *segmentHeader) (f file, sparse bool, e
 	if err != nil {
 		return nil, false, err
 	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			_ = d.Remove(path) // an empty segment left behind says nothing
-		}
-	}()
+	sparse, err = prepareSegment(f, h)
+	if err == nil {
+		err = d.SyncDir(dir)
+	}
+	if err != nil {
+		f.Close()
+		_ = d.Remove(path) // an empty segment left behind says nothing
+		return nil, false, err
+	}
+	return f, sparse, nil
+}
+
+func prepareSegment(f file, h *segmentHeader) (sparse bool, err error) {
 	if sparse, err = f.Allocate(h.size); err != nil {
-		return nil, false, err
+		return false, err
 	}
-	if _, err = f.WriteAt(h.encode(), 0); err != nil {
-		return nil, false, err
+	if _, err := f.WriteAt(h.encode(), 0); err != nil {
+		return false, err
 	}
-	if err = f.Sync(); err != nil {
-		return nil, false, err
-	}
-	return f, sparse, d.SyncDir(dir)
+	return sparse, f.Sync()
 }

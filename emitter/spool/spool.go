@@ -109,7 +109,7 @@ func (s *Spool) Ready(p Priority) error {
 	s.mu.Lock()
 	if s.fault.err != nil && !s.fault.waits(time.Now()) && !s.closed {
 		s.mu.Unlock()
-		_ = s.flush(false) // what it found is in fault
+		_ = s.flush() // what it found is in fault
 		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
@@ -139,7 +139,7 @@ func (s *Spool) Close() error {
 		return nil
 	}
 	s.closed = true
-	err := s.flushLocked(true)
+	err := s.flushLocked()
 	err = errors.Join(err, s.finish(), s.saveMarks())
 	s.mu.Lock()
 	if s.flushing != nil {

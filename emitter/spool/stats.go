@@ -51,14 +51,9 @@ func (s *Spool) Stats() Stats {
 	if len(s.segments) > 0 {
 		st.First = s.segments[0].first
 	}
-	names := make([]string, 0, len(s.marks))
-	for name := range s.marks {
-		names = append(names, name)
-	}
-	for _, name := range sorted(names) {
-		m := s.marks[name]
+	for _, m := range s.sortedMarks() {
 		st.Cursors = append(st.Cursors, CursorStats{
-			Name: name, Confirmed: m.confirmed, Pending: s.durable.seq - min(m.confirmed, s.durable.seq), Open: m.open,
+			Name: m.name, Confirmed: m.confirmed, Pending: s.durable.seq - min(m.confirmed, s.durable.seq), Open: m.open,
 		})
 	}
 	return st

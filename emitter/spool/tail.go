@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 )
 
 // tail is what was found in a segment at the end of the log.
@@ -31,8 +32,7 @@ func (s *Spool) recoverTail() error {
 	var junk []*tail // segments at the end without any record
 	reach := uint64(0)
 	var t *tail
-	for i := len(s.segments) - 1; i >= 0; i-- {
-		seg := s.segments[i]
+	for _, seg := range slices.Backward(s.segments) {
 		found, err := s.readTail(seg)
 		if err != nil {
 			return fmt.Errorf("%s: %w", seg.name, err)
@@ -56,7 +56,7 @@ func (s *Spool) recoverTail() error {
 		s.setEnd(position{seq: reach - 1}) // what came before has been removed
 	}
 	s.noteEnd(t, junk, reach)
-	if len(s.gaps.pending) > 0 && s.flush(true) != nil {
+	if len(s.gaps) > 0 && s.flush() != nil {
 		return nil // found again at the next start
 	}
 	s.settle(t, junk)

@@ -14,7 +14,10 @@ import (
 // tailLength is how many bytes at the end are damaged, one after the other.
 const tailLength = 4096
 
-const sampleSegment = 16 << 10
+const (
+	sampleSegment = 16 << 10
+	longSegment   = 24 << 10
+)
 
 // sample is a spool that was left with records in it.
 type sample struct {
@@ -162,7 +165,7 @@ func TestDamagedTail(t *testing.T) {
 // newLong makes a spool of several segments, and returns their paths.
 func newLong(t *testing.T) (*sample, []string) {
 	m := &sample{dir: "/spool", disk: newMemDisk(1), records: map[uint64]string{}}
-	s := mustOpen(t, m.dir, Options{disk: m.disk, segmentSize: sampleSegment})
+	s := mustOpen(t, m.dir, Options{disk: m.disk, segmentSize: longSegment})
 	for len(s.segments) < 4 {
 		p := fmt.Sprint("event ", len(m.records), strings.Repeat("-", 300))
 		m.records[mustAppend(t, s, p)] = p
@@ -227,7 +230,7 @@ func TestDamageOfNames(t *testing.T) {
 		t.Run(fmt.Sprint("segment ", i, " is gone"), func(t *testing.T) {
 			m, names := newLong(t)
 			if i == 0 { // a cursor tells that it was there
-				s := mustOpen(t, m.dir, Options{disk: m.disk, segmentSize: sampleSegment})
+				s := mustOpen(t, m.dir, Options{disk: m.disk, segmentSize: longSegment})
 				mustCursor(t, s, "reader0")
 				s.Close()
 			}
@@ -250,7 +253,7 @@ func TestDamageOfNames(t *testing.T) {
 	})
 	t.Run("all segments are gone", func(t *testing.T) {
 		m, names := newLong(t)
-		s := mustOpen(t, m.dir, Options{disk: m.disk, segmentSize: sampleSegment})
+		s := mustOpen(t, m.dir, Options{disk: m.disk, segmentSize: longSegment})
 		c := mustCursor(t, s, "a")
 		drain(t, c, 100)
 		c.Confirm(10)
@@ -264,7 +267,7 @@ func TestDamageOfNames(t *testing.T) {
 				delete(m.disk.names, name)
 			}
 		}
-		s = mustOpen(t, m.dir, Options{disk: m.disk, segmentSize: sampleSegment})
+		s = mustOpen(t, m.dir, Options{disk: m.disk, segmentSize: longSegment})
 		if seq := mustAppend(t, s, "new"); seq != 1 || s.Stream() == old {
 			t.Errorf("seq %d of stream %s, which was %s: want a new stream", seq, s.Stream(), old)
 		}

@@ -23,9 +23,13 @@ type Record struct {
 // Sink takes records to one destination.
 type Sink interface {
 	// Send delivers batch in order and reports how many of its records, from
-	// the first on, the far end has confirmed. A non-nil error is about record
-	// n. Send is never called concurrently and must not keep batch or the
-	// bodies in it after it has returned. A sink may pipeline inside one Send.
+	// the first on, the far end has confirmed. The error is nil if these are
+	// all, else it is about record n. A body may hold any bytes: it arrives as
+	// one record or is refused as [Permanent]. When ctx ends Send returns soon.
+	//
+	// Send is never called concurrently. It must not change batch or the bodies
+	// in it, nor keep them after it has returned. A sink may pipeline inside one
+	// Send. Package sinktest checks all this.
 	Send(ctx context.Context, batch []Record) (n int, err error)
 }
 

@@ -19,6 +19,7 @@ const mode fs.FileMode = 0o600
 // disk is the part of the operating system that tests put faults into.
 type disk struct {
 	open       func(path string) (handle, error)
+	syncFile   func(f *os.File) error // f is open for reading
 	syncFolder func(folder string) error
 	maxWrite   int // bytes in one write; a larger record is a write by itself
 }
@@ -34,7 +35,7 @@ type handle interface {
 }
 
 func systemDisk() disk {
-	return disk{open: openFile, syncFolder: syncFolder, maxWrite: 1 << 20}
+	return disk{open: openFile, syncFile: syncData, syncFolder: syncFolder, maxWrite: 1 << 20}
 }
 
 // openFile opens path for appending. O_NONBLOCK keeps a pipe without a reader
@@ -83,7 +84,7 @@ func (s *Sink) ensure() error {
 		return s.open()
 	}
 	if s.regular && now.Size() != s.size { // somebody else appended or cut
-		s.size, s.torn = now.Size(), tornTail(s.path, now)
+		s.noteEnd(now)
 	}
 	return nil
 }
@@ -112,11 +113,19 @@ func (s *Sink) open() error {
 	}
 	s.drop()
 	s.f, s.out, s.info, s.dirty = f, f, info, false
-	s.size, s.regular = info.Size(), info.Mode().IsRegular()
+	s.regular = info.Mode().IsRegular()
 	if s.regular {
-		s.torn = tornTail(s.path, info)
+		s.noteEnd(info)
 	}
 	return nil
+}
+
+// noteEnd takes in where the file ends, and how.
+func (s *Sink) noteEnd(info fs.FileInfo) {
+	s.size, s.torn = info.Size(), tornTail(s.path, info)
+	if s.torn != nil && s.suspect {
+		s.torn = unknown
+	}
 }
 
 // prepare checks a file that was just opened and makes its name durable.
@@ -214,22 +223,6 @@ func lacksReader(path string, err error) bool {
 	}
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().Type() == fs.ModeNamedPipe
-}
-
-// tornTail reports whether the file at path ends in mid-line. If it cannot be
-// read the answer is yes: a blank line does less harm than two joined records.
-func tornTail(path string, info fs.FileInfo) bool {
-	if info.Size() == 0 {
-		return false
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return true
-	}
-	var last [1]byte
-	_, err = f.ReadAt(last[:], info.Size()-1)
-	_ = f.Close() // only read
-	return err != nil || last[0] != '\n'
 }
 
 // pathError says what was done to which path, unless err does so already.

@@ -16,10 +16,11 @@ import (
 )
 
 // FuzzFaults sends random batches while writes, syncs, truncates, opens and
-// folder syncs fail at random, files are moved and reopened, and the power goes.
-// Whatever happens, the files together hold every confirmed record in order,
-// and each line in them is a whole record that was sent, or the remains of a
-// write that could not be cut off.
+// folder syncs fail at random, files are moved and reopened, and the power goes,
+// after which an earlier record may be the next one. Whatever happens, the files
+// together hold every confirmed record in order, and each line in them is a
+// whole record that was sent, or the remains of a write that could not be cut
+// off.
 func FuzzFaults(f *testing.F) {
 	for seed := range uint64(300) {
 		f.Add(seed)
@@ -41,6 +42,7 @@ type trial struct {
 
 	records   []string
 	confirmed int              // records, from the first on
+	next      int              // the record to be sent next, not above confirmed
 	moved     []string         // files that were moved away, the oldest first
 	remains   int              // lines that may be less than a record
 	risk      float64          // of each disk operation to fail
@@ -75,7 +77,7 @@ func newTrial(t *testing.T, seed uint64) *trial {
 		},
 	}
 	for i := range 50 {
-		r.records = append(r.records, fmt.Sprintf("%d:%s", i, strings.Repeat("x", r.rng.IntN(60))))
+		r.records = append(r.records, fmt.Sprintf("record-%09d:%s", i, strings.Repeat("x", r.rng.IntN(60))))
 	}
 	return r
 }
@@ -91,19 +93,19 @@ func (r *trial) fault() error {
 
 func (r *trial) run() {
 	r.start()
-	for step := 0; r.confirmed < len(r.records); step++ {
+	for step := 0; r.next < len(r.records); step++ {
 		if step == 400 {
 			r.risk = 0 // what is left must go through
 		}
 		if step > 500 {
-			r.t.Fatalf("stuck at record %d", r.confirmed)
+			r.t.Fatalf("stuck at record %d", r.next)
 		}
 		r.send()
 		switch {
 		case r.risk == 0:
 		case r.chance(0.1):
 			_ = r.sink.Reopen()
-		case r.chance(0.11):
+		case r.chance(0.08):
 			r.losePower()
 		case r.opt.MaxSize == 0 && r.chance(0.1):
 			r.moveAway()
@@ -127,6 +129,7 @@ func (r *trial) start() {
 		}
 		return &watchedFile{handle: f, r: r}, nil
 	}
+	d.syncFile = func(*os.File) error { return r.fault() }
 	d.syncFolder = func(folder string) error {
 		if err := r.fault(); err != nil {
 			return err
@@ -147,7 +150,7 @@ func (r *trial) start() {
 }
 
 func (r *trial) send() {
-	left := r.records[r.confirmed:]
+	left := r.records[r.next:]
 	batch := records(left[:1+r.rng.IntN(len(left))]...)
 	n, err := r.sink.Send(r.t.Context(), batch)
 	if n < 0 || n > len(batch) || (err == nil) != (n == len(batch)) && !errors.Is(err, errInjected) {
@@ -156,7 +159,8 @@ func (r *trial) send() {
 	if err == nil && n < len(batch) {
 		r.t.Fatalf("Send of %d = %d without an error", len(batch), n)
 	}
-	r.confirmed += n
+	r.next += n
+	r.confirmed = max(r.confirmed, r.next)
 }
 
 func (r *trial) moveAway() {
@@ -193,6 +197,7 @@ func (r *trial) losePower() {
 		}
 		r.synced[id], r.named[id] = size, true // this is what the disk has now
 	}
+	r.next -= r.rng.IntN(min(r.next, 6) + 1)
 	r.start()
 }
 

@@ -2,13 +2,21 @@
 //
 // Guaranteed for a regular file: a record that [Sink.Send] counts has been
 // synced to the disk as one whole line, in order, and so has the name of the
-// file. A record may stand there twice after a failed sync (at least once). A
-// half-written line is cut off, or, where that is impossible, left alone on a
-// line of its own; no other record is ever joined to it.
+// file. A half-written line is cut off, or finished by its own record, or left
+// alone on a line of its own; no other record is ever joined to it.
+//
+// Records that are sent again after a crash do not stand there twice: the first
+// Send looks for them in the last 8 MiB of the file and of path.1, path.2 and so
+// on, and counts what it finds. It writes a record once more where it cannot be
+// sure: after a failed sync, when a body does not hold its [emitter.Record.ID]
+// or was rendered otherwise before, when the file may not be read or was moved
+// to another name, and when a line between is missing.
 //
 // Not guaranteed: standard output, pipes and devices are best effort, for they
 // cannot be synced: a counted record has been handed over and no more. Several
-// processes may append to one file, but only one of them may have a size cap.
+// processes may append to one file, each with lines of its own, but only one of
+// them may have a size cap. A process that ends after a failed sync may leave
+// lines that the kernel shows and the disk has not; the next one believes them.
 package file
 
 import (
@@ -68,10 +76,15 @@ type Sink struct {
 	regular bool        // f can be synced, cut back and rotated
 	created bool        // a file made by us has a name that is not yet synced
 	size    int64       // bytes in f, while it is regular
-	torn    bool        // the last line has no end: begin the next write with one
+	torn    []byte      // the last line, if it has no end; maybe unknown
 	dirty   bool        // f has bytes that are not synced
+	suspect bool        // the last sync failed: f may lack what it shows
 	buf     []byte      // lines on their way, reused
 	ends    []int       // where each record in buf ends
+	begun   int         // bytes of the first record in buf that f has already
+
+	resumed bool   // the last lines were read back
+	past    []byte // those of them that may come again
 
 	loose      bool      // the last file opened was open to others
 	stuck      int       // rotations that failed in a row
@@ -122,15 +135,17 @@ func open(path string, opt Options, d disk) (*Sink, error) {
 // Send appends batch, one line for each record, syncs the file once, and
 // returns how many records are on the disk. It opens the path anew if that was
 // moved, removed or replaced since the last call. Memory is bounded: a batch of
-// more than 1 MiB goes in several writes.
+// more than 1 MiB goes in several writes. The first call, and those after it
+// until a record comes that the file has not, leave out what stands there
+// already; 8 MiB are held for that time.
 //
 // A body that is empty or holds a line break is a fault of the format and gives
 // a [emitter.Permanent] error about that record. A path that cannot be opened
 // until somebody mends it gives a [emitter.Blocked] one. All others, a full
 // disk among them, mean try again.
 //
-// A write to a pipe or device ends with ctx's deadline, or after 5 s; one to
-// standard output, and a sync, cannot be interrupted.
+// A write to a pipe or device ends with ctx, or after 5 s; one to a regular file
+// or to standard output, and a sync, cannot be interrupted.
 func (s *Sink) Send(ctx context.Context, batch []emitter.Record) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,6 +159,9 @@ func (s *Sink) Send(ctx context.Context, batch []emitter.Record) (int, error) {
 		return 0, nil
 	}
 	if err := s.ensure(); err != nil {
+		return 0, err
+	}
+	if err := s.resume(); err != nil {
 		return 0, err
 	}
 	s.capLifted = false

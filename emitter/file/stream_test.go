@@ -145,6 +145,19 @@ func TestStdoutShortWrite(t *testing.T) {
 	}
 }
 
+// Somebody else may have written to the pipe in between: nothing is finished.
+func TestTornLineOnStdoutIsSetApart(t *testing.T) {
+	out := &shortWriter{limit: 5, err: syscall.EIO}
+	s := mustOpen(t, Stdout, Options{Stdout: out})
+	if n, err := s.Send(t.Context(), records("one", "two")); n != 1 || !errors.Is(err, syscall.EIO) {
+		t.Fatalf("Send = %d, %v; want 1, %v", n, err, syscall.EIO)
+	}
+	mustSend(t, s, "two")
+	if got, want := out.String(), "one\nt\ntwo\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestDevNull(t *testing.T) {
 	x := faults{sync: func() error { return errors.New("devices are not synced") }}
 	s := mustOpenOn(t, os.DevNull, Options{MaxSize: 1}, x.disk())
@@ -189,18 +202,38 @@ func TestNamedPipe(t *testing.T) {
 }
 
 func TestPipeReaderThatHasStopped(t *testing.T) {
-	path := makePipe(t)
-	r, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	s := mustOpen(t, path, Options{})
-	line := strings.Repeat("x", 64<<10-1)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	n, err := s.Send(ctx, records(line, line, line)) // more than a pipe holds
-	if n > 2 || !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatalf("Send = %d, %v; want a timeout", n, err)
+	for _, tt := range []struct {
+		name string
+		end  func(ctx context.Context) (context.Context, context.CancelFunc)
+	}{
+		{"deadline", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 50*time.Millisecond)
+		}},
+		{"cancel", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(50*time.Millisecond, cancel)
+			return ctx, cancel
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := makePipe(t)
+			r, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			s := mustOpen(t, path, Options{})
+			line := strings.Repeat("x", 64<<10-1)
+			ctx, cancel := tt.end(t.Context())
+			defer cancel()
+			began := time.Now()
+			n, err := s.Send(ctx, records(line, line, line)) // more than a pipe holds
+			if n > 2 || !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("Send = %d, %v; want a timeout", n, err)
+			}
+			if took := time.Since(began); took > pipeTimeout-time.Second {
+				t.Errorf("Send took %v after its context had ended", took)
+			}
+		})
 	}
 }

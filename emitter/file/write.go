@@ -3,8 +3,10 @@ package file
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
@@ -13,6 +15,8 @@ import (
 // pipeTimeout bounds one write to a pipe or device, so that a reader that has
 // stopped reading cannot hold up a shutdown.
 const pipeTimeout = 5 * time.Second
+
+var errBetween = errors.New("another process appended in the middle of a line")
 
 // deliver writes batch piece by piece, rotating between the pieces, and syncs.
 // It returns how many records are synced and what kept the next one out.
@@ -23,8 +27,12 @@ func (s *Sink) deliver(ctx context.Context, batch []emitter.Record) (int, error)
 		if failure = nextError(ctx, written, batch[written]); failure != nil {
 			break
 		}
-		s.startBuffer()
-		if s.over(batch[written]) {
+		if s.stands(batch[written]) { // only before anything is written
+			synced, written = synced+1, written+1
+			continue
+		}
+		s.startBuffer(batch[written])
+		if s.begun == 0 && s.over(batch[written]) {
 			if err := s.commit(); err != nil {
 				return synced, err
 			}
@@ -32,7 +40,7 @@ func (s *Sink) deliver(ctx context.Context, batch []emitter.Record) (int, error)
 			if err := s.rotate(); err != nil {
 				return synced, err
 			}
-			s.startBuffer()
+			s.startBuffer(batch[written])
 		}
 		s.fill(batch[written:])
 		n, err := s.write(ctx)
@@ -59,10 +67,15 @@ func oneLine(body []byte) bool {
 	return len(body) > 0 && bytes.IndexByte(body, '\n') < 0 && bytes.IndexByte(body, '\r') < 0
 }
 
-// startBuffer empties the buffer, but for the end of a line that was torn.
-func (s *Sink) startBuffer() {
-	s.buf, s.ends = s.buf[:0], s.ends[:0]
-	if s.torn {
+// startBuffer empties the buffer, but for the end of a line that was torn. If
+// next is the record that was, fill finishes it instead.
+func (s *Sink) startBuffer(next emitter.Record) {
+	s.buf, s.ends, s.begun = s.buf[:0], s.ends[:0], 0
+	switch {
+	case s.torn == nil:
+	case s.regular && bytes.HasPrefix(next.Body, s.torn):
+		s.begun = len(s.torn)
+	default:
 		s.buf = append(s.buf, '\n')
 	}
 }
@@ -74,7 +87,11 @@ func (s *Sink) fill(batch []emitter.Record) {
 		if i > 0 && (len(s.buf)+len(r.Body) >= s.disk.maxWrite || s.over(r) || !oneLine(r.Body)) {
 			return
 		}
-		s.buf = append(append(s.buf, r.Body...), '\n')
+		body := r.Body
+		if i == 0 {
+			body = body[s.begun:]
+		}
+		s.buf = append(append(s.buf, body...), '\n')
 		s.ends = append(s.ends, len(s.buf))
 	}
 }
@@ -83,15 +100,14 @@ func (s *Sink) fill(batch []emitter.Record) {
 // whole.
 func (s *Sink) write(ctx context.Context) (int, error) {
 	if s.f != nil && !s.regular {
-		deadline := time.Now().Add(pipeTimeout)
-		if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-			deadline = d
-		}
-		_ = s.f.SetWriteDeadline(deadline) // a device may have none
+		defer limit(ctx, s.f)()
 	}
 	n, err := s.out.Write(s.buf)
 	n = min(max(n, 0), len(s.buf)) // Options.Stdout is not ours
 	s.dirty = s.dirty || n > 0
+	if s.begun > 0 && n > 0 && !s.grownBy(n) {
+		return 0, pathError("write", s.path, errBetween) // the next Send looks at the end anew
+	}
 	if err == nil && n < len(s.buf) {
 		err = io.ErrShortWrite
 	}
@@ -99,8 +115,24 @@ func (s *Sink) write(ctx context.Context) (int, error) {
 		return s.settle(n), pathError("write", s.path, err)
 	}
 	s.size += int64(n)
-	s.torn = false
+	s.torn = nil
 	return len(s.ends), nil
+}
+
+// limit gives the writes to f until the end of ctx, and at most pipeTimeout. The
+// function that it returns must be called after them.
+func limit(ctx context.Context, f handle) (done func()) {
+	_ = f.SetWriteDeadline(time.Now().Add(pipeTimeout)) // a device may have none
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		_ = f.SetWriteDeadline(time.Now())
+	})
+	return func() {
+		if !stop() {
+			<-ended
+		}
+	}
 }
 
 // settle brings the file back to whole lines when only n bytes of the buffer
@@ -112,10 +144,10 @@ func (s *Sink) settle(n int) int {
 		whole++
 	}
 	if whole > 0 {
-		s.torn = false
+		s.torn = nil
 	}
 	if n > end && !s.cutBack(n, end) {
-		s.torn = s.buf[n-1] != '\n'
+		s.torn = unfinished(slices.Concat(s.torn, s.buf[end:n]))
 		end = n
 	}
 	s.size += int64(end)
@@ -125,14 +157,13 @@ func (s *Sink) settle(n int) int {
 // cutBack takes the last n-end bytes off the file, if they are ours: it does
 // nothing when somebody else has appended in the meantime.
 func (s *Sink) cutBack(n, end int) bool {
-	if !s.regular {
-		return false
-	}
+	return s.regular && s.grownBy(n) && s.f.Truncate(s.size+int64(end)) == nil
+}
+
+// grownBy reports whether nobody else has appended while we wrote n bytes.
+func (s *Sink) grownBy(n int) bool {
 	info, err := s.f.Stat()
-	if err != nil || info.Size() != s.size+int64(n) {
-		return false
-	}
-	return s.f.Truncate(s.size+int64(end)) == nil
+	return err == nil && info.Size() == s.size+int64(n)
 }
 
 // commit syncs what was written. After a failure the kernel may have thrown
@@ -146,8 +177,9 @@ func (s *Sink) commit() error {
 	}
 	if err := s.f.Sync(); err != nil {
 		s.drop()
+		s.suspect = true
 		return pathError("sync", s.path, err)
 	}
-	s.dirty = false
+	s.dirty, s.suspect = false, false
 	return nil
 }

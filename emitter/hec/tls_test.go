@@ -1,0 +1,239 @@
+package hec
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/emitter/hec/hectest"
+)
+
+// identity is a certificate with its key.
+type identity struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// issue makes a certificate that by signs; nil: it signs itself, as a CA.
+func issue(t *testing.T, name string, by *identity, change func(*x509.Certificate)) *identity {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		Subject:      pkix.Name{CommonName: name},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	id := &identity{template, key}
+	if by == nil {
+		template.IsCA, template.BasicConstraintsValid = true, true
+		template.KeyUsage = x509.KeyUsageCertSign
+		by = id
+	}
+	if change != nil {
+		change(template)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, by.cert, &key.PublicKey, by.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id.cert, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func (id *identity) certPEM() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: id.cert.Raw}))
+}
+
+func (id *identity) keyPEM(t *testing.T) string {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(id.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+func (id *identity) tls() tls.Certificate {
+	return tls.Certificate{Certificate: [][]byte{id.cert.Raw}, PrivateKey: id.key}
+}
+
+func pool(ids ...*identity) *x509.CertPool {
+	p := x509.NewCertPool()
+	for _, id := range ids {
+		p.AddCert(id.cert)
+	}
+	return p
+}
+
+// serveTLS runs a collector behind TLS and returns its address.
+func serveTLS(t *testing.T, c *tls.Config) (*hectest.Collector, string) {
+	t.Helper()
+	h := hectest.New(hectest.Options{})
+	srv := httptest.NewUnstartedServer(h)
+	srv.TLS = c
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return h, srv.URL
+}
+
+func TestTLS(t *testing.T) {
+	ca, other := issue(t, "ca", nil, nil), issue(t, "other", nil, nil)
+	good := issue(t, "splunk", ca, nil)
+	expired := issue(t, "splunk", ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	elsewhere := issue(t, "splunk", ca, func(c *x509.Certificate) { c.IPAddresses = nil; c.DNSNames = []string{"elsewhere.example"} })
+	client := issue(t, "gateway", ca, nil)
+	stranger := issue(t, "gateway", other, nil)
+	caFile := tempFile(t, "ca.pem", ca.certPEM())
+	files := func(id *identity, o Options) Options {
+		o.CertFile, o.KeyFile = tempFile(t, "tls.crt", id.certPEM()), tempFile(t, "tls.key", id.keyPEM(t))
+		return o
+	}
+	mutual := &tls.Config{Certificates: []tls.Certificate{good.tls()}, ClientCAs: pool(ca), ClientAuth: tls.RequireAndVerifyClientCert}
+	mutual12 := mutual.Clone()
+	mutual12.MaxVersion = tls.VersionTLS12
+	of := func(id *identity) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{id.tls()}} }
+	old := of(good)
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	tests := []struct {
+		name   string
+		server *tls.Config
+		opt    Options
+		text   string // of the error, which is a blocked one; empty: none
+	}{
+		{"own CA", of(good), Options{CAFile: caFile}, ""},
+		{"system CAs", of(good), Options{}, "certificate signed by unknown authority"},
+		{"wrong CA", of(good), Options{CAFile: tempFile(t, "other.pem", other.certPEM())}, "certificate signed by unknown authority"},
+		{"expired", of(expired), Options{CAFile: caFile}, "certificate has expired"},
+		{"wrong name", of(elsewhere), Options{CAFile: caFile}, "127.0.0.1"},
+		{"anything goes", of(expired), Options{InsecureSkipVerify: true}, ""},
+		{"TLS 1.1", old, Options{CAFile: caFile}, "protocol version"},
+		{"TLS 1.1, even insecure", old, Options{InsecureSkipVerify: true}, "protocol version"},
+		{"client certificate", mutual, files(client, Options{CAFile: caFile}), ""},
+		{"no client certificate, TLS 1.2", mutual12, Options{CAFile: caFile}, "remote error"},
+		{"client certificate of a stranger, TLS 1.2", mutual12, files(stranger, Options{CAFile: caFile}), "remote error"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, url := serveTLS(t, tt.server)
+			s := newSink(t, url, tt.opt)
+			if tt.text == "" {
+				mustSend(t, s, numbered(2))
+				return
+			}
+			wantSend(t, s, numbered(2), 0, "blocked", tt.text)
+			if c.Count() != 0 || s.Stats().Retries != 0 {
+				t.Errorf("%d events, %d retries", c.Count(), s.Stats().Retries)
+			}
+		})
+	}
+}
+
+// In TLS 1.3 the refusal of our certificate comes after the handshake, and may
+// be overtaken by the end of the connection: then it is a plain error.
+func TestRefusedClientCertificate(t *testing.T) {
+	ca := issue(t, "ca", nil, nil)
+	c, url := serveTLS(t, &tls.Config{
+		Certificates: []tls.Certificate{issue(t, "splunk", ca, nil).tls()},
+		MinVersion:   tls.VersionTLS13, ClientAuth: tls.RequireAnyClientCert,
+	})
+	s := newSink(t, url, Options{CAFile: tempFile(t, "ca.pem", ca.certPEM())})
+	n, err := s.Send(t.Context(), numbered(2))
+	if n != 0 || err == nil || emitter.IsPermanent(err) || c.Count() != 0 {
+		t.Errorf("%d, %v, %d events", n, err, c.Count())
+	}
+}
+
+func TestWrongScheme(t *testing.T) {
+	_, url := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{issue(t, "splunk", nil, nil).tls()}})
+	s := newSink(t, strings.Replace(url, "https:", "http:", 1), Options{})
+	wantSend(t, s, numbered(1), 0, "blocked", "status 400")
+
+	srv := httptest.NewServer(hectest.New(hectest.Options{}))
+	t.Cleanup(srv.Close)
+	s = newSink(t, strings.Replace(srv.URL, "http:", "https:", 1), Options{})
+	wantSend(t, s, numbered(1), 0, "blocked", "HTTP response to HTTPS client")
+
+	// Neither HTTP nor TLS.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			io.WriteString(conn, "220 mail.example ESMTP\r\n")
+			conn.Close()
+		}
+	}()
+	s = newSink(t, "https://"+l.Addr().String(), Options{})
+	wantSend(t, s, numbered(1), 0, "blocked", "TLS handshake")
+}
+
+func TestInsecureIsLoud(t *testing.T) {
+	log, logged := logTo(t)
+	_, url := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{issue(t, "x", nil, nil).tls()}})
+	s := newSink(t, url, Options{InsecureSkipVerify: true, Log: log})
+	mustSend(t, s, numbered(1))
+	mustSend(t, s, numbered(1))
+	wantLogged(t, logged(), 1, "WARN", "NOT CHECKED")
+	if !s.Stats().Insecure {
+		t.Error("Stats do not tell")
+	}
+}
+
+func TestCertificatesAreReadAgain(t *testing.T) {
+	ca1, ca2 := issue(t, "one", nil, nil), issue(t, "two", nil, nil)
+	one, two := issue(t, "gateway", ca1, nil), issue(t, "gateway", ca2, nil)
+	current := &tls.Config{Certificates: []tls.Certificate{issue(t, "splunk", ca1, nil).tls()}, ClientCAs: pool(ca1), ClientAuth: tls.RequireAndVerifyClientCert}
+	_, url := serveTLS(t, &tls.Config{
+		Certificates:       current.Certificates,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return current, nil },
+	})
+	dir := t.TempDir()
+	caFile, certFile, keyFile := filepath.Join(dir, "ca"), filepath.Join(dir, "crt"), filepath.Join(dir, "key")
+	write(t, caFile, ca1.certPEM())
+	write(t, certFile, one.certPEM())
+	write(t, keyFile, one.keyPEM(t))
+	log, logged := logTo(t)
+	s := newSink(t, url, Options{CAFile: caFile, CertFile: certFile, KeyFile: keyFile, Log: log})
+	mustSend(t, s, numbered(1))
+
+	// Half of a change: the old pair is used, and that is said once.
+	write(t, certFile, two.certPEM())
+	mustSend(t, s, numbered(1))
+	mustSend(t, s, numbered(1))
+	wantLogged(t, logged(), 1, "WARN", "certificates cannot be used")
+
+	write(t, keyFile, two.keyPEM(t))
+	write(t, caFile, ca1.certPEM()+ca2.certPEM())
+	current = &tls.Config{Certificates: []tls.Certificate{issue(t, "splunk", ca2, nil).tls()}, ClientCAs: pool(ca2), ClientAuth: tls.RequireAndVerifyClientCert}
+	mustSend(t, s, numbered(1))
+	wantLogged(t, logged(), 1, "WARN", "")
+}

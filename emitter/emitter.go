@@ -9,10 +9,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 )
 
-// ErrClosed is the error of [Emitter.Ready] and [Emitter.Emit] after
-// [Emitter.Run] has returned.
+// ErrClosed is the error of [Emitter.Ready] and [Emitter.Emit] after the context
+// of [Emitter.Run] has ended.
 var ErrClosed = errors.New("audit emitter is closed")
 
 // Options configure an [Emitter]. The zero value works.
@@ -22,71 +24,78 @@ type Options struct {
 	Only      []Type       // leave out successes of other types; empty: of none
 	Exclude   []Type       // leave out successes of these types; other outcomes, anomalies and audit_* always pass
 	Log       *slog.Logger // faults of routes, once when they begin and once when they end; nil: none
+
+	// Refuse makes Ready report a spool that cannot store, so that callers do
+	// not act. Without it Ready says yes as long as the emitter is open, and
+	// what cannot be stored is dropped, counted and told.
+	Refuse bool
+	// Heartbeat is the time between two audit_heartbeat events; 0: none.
+	Heartbeat time.Duration
+	// FlushTimeout is how long Run goes on delivering when it is to end; 0 is
+	// DefaultFlushTimeout, less than 0 none. What is left stays in the spool.
+	FlushTimeout time.Duration
 }
+
+// Defaults of [Options].
+const (
+	DefaultComponent    = "vmcp-server"
+	DefaultFlushTimeout = 10 * time.Second
+)
 
 const typicalSize = 1 << 10 // bytes of an event: room for most
 
-// DefaultComponent is the component of events that name none.
-const DefaultComponent = "vmcp-server"
-
-// Emitter stores events and delivers them. It is safe for concurrent use.
+// Emitter stores events in a spool and delivers them along its routes. It is
+// safe for concurrent use.
 type Emitter struct {
-	opt Options // immutable once set
-
-	turn   chan struct{} // holds one token while an event is sent: keeps the routes in one order, guards seq
-	seq    uint64
+	opt    Options // immutable, as are spool and routes
+	spool  *spool.Spool
 	routes []*route
-	closed atomic.Bool
-	after  sync.Once   // the first event after the end was told
-	stall  atomic.Bool // events give up waiting for a sink that blocks; told when it begins and when it ends
 
-	mu    sync.Mutex // guards the counters, never held while sending
-	stats Stats
+	closed   atomic.Bool
+	stopping atomic.Bool   // routes give up at the next error
+	wake     chan struct{} // closed when they are to try once more before that
+	after    sync.Once     // the first event after the end was told
+	gate     sync.RWMutex  // held for reading while events are stored; Run closes it
+
+	emitted, filtered, invalid, failed, refused atomic.Uint64
 }
 
-// Stats counts what became of the events since the start.
-type Stats struct {
-	Emitted  uint64 // accepted by every route
-	Filtered uint64 // left out by Options.Only or Options.Exclude
-	Invalid  uint64 // not emitted: a required field was missing
-	Failed   uint64 // not accepted by at least one route: lost there
-	Refused  uint64 // after the emitter was closed: lost
-	Routes   []RouteStats
-}
-
-// RouteStats counts what became of the events of one route.
-type RouteStats struct {
-	Name   string
-	Sent   uint64 // confirmed by the sink
-	Failed uint64 // not confirmed: lost for this destination
-}
-
-type route struct {
-	Route
-	buf    []byte // last record's body, reused
-	sent   uint64 // this and failed are guarded by Emitter.mu
-	failed uint64
-	fault  time.Time // when the present fault began; zero: none
-	lost   uint64    // events lost since then
-}
-
-// New returns an emitter with the given routes. It starts nothing: Emit works
-// at once. Two routes of one name are an error.
-func New(opt Options, routes ...Route) (*Emitter, error) {
+// New returns an emitter that stores in s, with the given routes: each has a
+// cursor of its name in s. It starts nothing: Emit works at once. Two routes of
+// one name are an error. s stays the caller's, who closes it after Run.
+func New(s *spool.Spool, opt Options, routes ...Route) (*Emitter, error) {
 	if opt.Component == "" {
 		opt.Component = DefaultComponent
 	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	em := &Emitter{opt: opt, turn: make(chan struct{}, 1)}
+	if opt.FlushTimeout == 0 {
+		opt.FlushTimeout = DefaultFlushTimeout
+	}
+	em := &Emitter{opt: opt, spool: s, wake: make(chan struct{})}
 	for _, r := range routes {
-		if slices.ContainsFunc(em.routes, func(o *route) bool { return o.Name == r.Name }) {
-			return nil, fmt.Errorf("two routes are called %q", r.Name)
+		c, err := s.Cursor(r.Name)
+		if err != nil {
+			for _, r := range em.routes {
+				_ = r.cursor.Close()
+			}
+			return nil, fmt.Errorf("route %q: %w", r.Name, err)
 		}
-		em.routes = append(em.routes, &route{Route: r})
+		em.routes = append(em.routes, newRoute(em, r, c))
 	}
 	return em, nil
+}
+
+// GapPayload returns what [spool.Options.Gap] wants: it makes the audit_loss
+// event for records that are missing in the spool.
+func GapPayload(opt Options) func(spool.Gap) []byte {
+	em := &Emitter{opt: opt}
+	return func(g spool.Gap) []byte {
+		e := NewLoss(Loss{FirstSeq: g.First, LastSeq: g.Last, Count: g.Count, Cause: string(g.Cause), Routes: g.Cursors})
+		em.stamp(e)
+		return AppendEvent(nil, e)
+	}
 }
 
 // Ready reports whether an event can be stored. A caller that must not act
@@ -95,100 +104,73 @@ func (em *Emitter) Ready() error {
 	if em.closed.Load() {
 		return ErrClosed
 	}
-	return nil
+	if !em.opt.Refuse {
+		return nil
+	}
+	return em.spool.Ready(spool.Preferred)
 }
 
-// Emit stores e and returns when every route's sink has confirmed it. It takes
-// e over: logged_at, severity, controls, component and observer are filled in
-// where they are empty, and the caller must not change e afterwards. The error
-// names each route that did not take the event. While another event is being
-// sent Emit waits, until ctx ends: then e is lost and counted as failed. A sink
-// that blocks in Send without looking at its context blocks this call too.
+// Emit stores e. When it returns nil the event survives a crash, in the spool's
+// Durable mode, and will be delivered. It takes e over: logged_at, severity,
+// controls, component and observer are filled in where they are empty, and the
+// caller must not change e afterwards. An error means that the event is lost, or
+// may be where it wraps [spool.ErrUnconfirmed]; it is counted, and told in the
+// trail as soon as something can be stored.
 func (em *Emitter) Emit(ctx context.Context, e *Event) error {
-	em.stamp(e)
+	return em.EmitAll(ctx, e)
+}
+
+// EmitAll stores events as [Emitter.Emit] does, all of them or none.
+func (em *Emitter) EmitAll(ctx context.Context, events ...*Event) error {
+	em.gate.RLock()
+	defer em.gate.RUnlock()
 	if em.closed.Load() {
-		em.count(&em.stats.Refused)
-		em.after.Do(func() { em.opt.Log.Error("audit event came after the end and is lost", "type", e.Type) })
+		em.refused.Add(uint64(len(events)))
+		em.after.Do(func() { em.opt.Log.Error("audit event came after the end and is lost", "type", events[0].Type) })
 		return ErrClosed
 	}
-	if err := e.check(); err != nil {
-		em.count(&em.stats.Invalid)
-		em.opt.Log.Error("audit event is incomplete and lost", "error", err)
-		return fmt.Errorf("emit event: %w", err)
-	}
-	if em.filtered(e) {
-		em.count(&em.stats.Filtered)
-		return nil
-	}
-	if e.stored == nil {
-		e.stored = AppendEvent(make([]byte, 0, typicalSize), e)
-	}
-	select {
-	case em.turn <- struct{}{}:
-		defer func() { <-em.turn }()
-	case <-ctx.Done():
-		em.count(&em.stats.Failed)
-		if em.stall.CompareAndSwap(false, true) {
-			em.opt.Log.Error("an audit destination blocks; events are lost until it goes on")
-		}
-		return fmt.Errorf("emit event: %w", ctx.Err())
-	}
-	if em.stall.CompareAndSwap(true, false) {
-		em.opt.Log.Warn("the audit destination goes on", "lost_since_start", em.Stats().Failed)
-	}
-	return em.deliver(ctx, e)
+	return em.store(ctx, events...)
 }
 
-// deliver sends e along every route; em.turn is held.
-func (em *Emitter) deliver(ctx context.Context, e *Event) error {
-	em.seq++
-	var errs []error
-	for _, r := range em.routes {
-		if err := em.send(ctx, r, e); err != nil {
-			errs = append(errs, fmt.Errorf("route %s: %w", r.Name, err))
+// store puts events in the spool.
+func (em *Emitter) store(ctx context.Context, events ...*Event) error {
+	var payloads [][]byte
+	priority := spool.Ordinary
+	for _, e := range events {
+		em.stamp(e)
+		if err := e.check(); err != nil {
+			em.invalid.Add(1)
+			em.opt.Log.Error("audit event is incomplete and lost", "error", err)
+			return fmt.Errorf("emit event: %w", err)
 		}
+		if em.drops(e) {
+			em.filtered.Add(1)
+			continue
+		}
+		if e.stored == nil {
+			e.stored = AppendEvent(make([]byte, 0, typicalSize), e)
+		}
+		payloads = append(payloads, e.stored)
+		priority = max(priority, priorityOf(e))
 	}
-	if len(errs) > 0 {
-		em.count(&em.stats.Failed)
-		return errors.Join(errs...)
+	if len(payloads) == 0 {
+		return nil
 	}
-	em.count(&em.stats.Emitted)
+	if _, err := em.spool.Append(ctx, priority, payloads...); err != nil {
+		em.failed.Add(uint64(len(payloads)))
+		return fmt.Errorf("emit event: %w", err)
+	}
+	em.emitted.Add(uint64(len(payloads)))
 	return nil
 }
 
-func (em *Emitter) count(n *uint64) {
-	em.mu.Lock()
-	defer em.mu.Unlock()
-	*n++
-}
-
-// closeTimeout is how long Run waits for a sink that blocks.
-const closeTimeout = 10 * time.Second
-
-// Run keeps the emitter open until ctx ends, then closes it: later calls of
-// Emit return [ErrClosed]. It returns when the Emit that is under way has ended;
-// an error says that a sink still blocks after ten seconds.
-func (em *Emitter) Run(ctx context.Context) error {
-	<-ctx.Done()
-	em.closed.Store(true)
-	select {
-	case em.turn <- struct{}{}:
-		<-em.turn
-		return nil
-	case <-time.After(closeTimeout):
-		return errors.New("an audit destination blocks")
+// priorityOf keeps part of the spool from those who have not proved who they
+// are: what they are refused with must not push out the events of others.
+func priorityOf(e *Event) spool.Priority {
+	if e.Outcome == OutcomeDenied && !e.Auth.Verified {
+		return spool.Ordinary
 	}
-}
-
-// Stats returns the counters as they stand.
-func (em *Emitter) Stats() Stats {
-	em.mu.Lock()
-	defer em.mu.Unlock()
-	s := em.stats
-	for _, r := range em.routes {
-		s.Routes = append(s.Routes, RouteStats{Name: r.Name, Sent: r.sent, Failed: r.failed})
-	}
-	return s
+	return spool.Preferred
 }
 
 // stamp fills in what the process knows of every event.
@@ -210,9 +192,9 @@ func (em *Emitter) stamp(e *Event) {
 	}
 }
 
-// filtered reports whether the configuration leaves e out. A filter never
-// hides a refusal, a failure, an anomaly or the audit's own events.
-func (em *Emitter) filtered(e *Event) bool {
+// drops reports whether the configuration leaves e out. A filter never hides a
+// refusal, a failure, an anomaly or the audit's own events.
+func (em *Emitter) drops(e *Event) bool {
 	if e.Outcome != OutcomeSuccess || isAudit(e.Type) || len(e.Anomalies) > 0 {
 		return false
 	}
@@ -223,24 +205,3 @@ func (em *Emitter) filtered(e *Event) bool {
 }
 
 func isAudit(t Type) bool { return len(t) > 6 && t[:6] == "audit_" }
-
-// send renders e for r and sends it; em.turn is held.
-func (em *Emitter) send(ctx context.Context, r *route, e *Event) error {
-	r.buf = r.Format(r.buf[:0], e)
-	_, err := r.Sink.Send(ctx, []Record{{Seq: em.seq, ID: e.AuditID, Time: e.LoggedAt, Body: r.buf}})
-	if err != nil {
-		em.count(&r.failed)
-		r.lost++
-		if r.fault.IsZero() {
-			r.fault = time.Now()
-			em.opt.Log.Error("audit destination fails; events are lost there until it recovers", "route", r.Name, "error", err)
-		}
-		return err
-	}
-	em.count(&r.sent)
-	if !r.fault.IsZero() {
-		em.opt.Log.Warn("audit destination recovered", "route", r.Name, "lost", r.lost, "after", time.Since(r.fault).Round(time.Millisecond))
-		r.fault, r.lost = time.Time{}, 0
-	}
-	return nil
-}

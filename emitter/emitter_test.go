@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,28 +15,53 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 )
 
-// memory is a sink that keeps what it is sent and fails while err is set.
-type memory struct {
-	err  error
-	got  []string
-	seqs []uint64
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// far is the far end of a route: a sink that keeps what it is sent. fail says, for
+// each call, how many records it takes and what it answers.
+type far struct {
+	mu    sync.Mutex
+	fail  func(batch []Record) (int, error)
+	got   []string
+	seqs  []uint64
+	calls int
 }
 
-func (m *memory) Send(_ context.Context, batch []Record) (int, error) {
-	if m.err != nil {
-		return 0, m.err
+func (f *far) Send(_ context.Context, batch []Record) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls++
+	n, err := len(batch), error(nil)
+	if f.fail != nil {
+		n, err = f.fail(batch)
 	}
-	for _, r := range batch {
-		m.got = append(m.got, string(r.Body))
-		m.seqs = append(m.seqs, r.Seq)
+	for _, r := range batch[:n] {
+		f.got = append(f.got, string(r.Body))
+		f.seqs = append(f.seqs, r.Seq)
 	}
-	return len(batch), nil
+	return n, err
 }
 
-func typeFormat(dst []byte, e *Event) []byte {
-	return fmt.Append(dst, e.Type, " ", e.Outcome, " ", e.Severity, " ", e.Component)
+func (f *far) set(fail func([]Record) (int, error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail = fail
+}
+
+func (f *far) bodies() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.got)
+}
+
+// brief renders what most tests compare, without the audit's own events.
+func brief(dst []byte, e *Event) []byte {
+	return fmt.Append(dst, e.Type, " ", e.Outcome, " ", e.Severity, " ", e.Target.Name)
 }
 
 func concluded(t Type, o Outcome) *Event {
@@ -43,219 +70,220 @@ func concluded(t Type, o Outcome) *Event {
 	return e
 }
 
-func TestEmit(t *testing.T) {
-	a, b := new(memory), new(memory)
-	em, err := New(Options{}, Route{"a", typeFormat, a}, Route{"b", typeFormat, b})
+// call returns an event of its own name.
+func call(name any) *Event {
+	e := concluded(TypeToolCall, OutcomeSuccess)
+	e.Target.Name = fmt.Sprint(name)
+	return e
+}
+
+func openSpool(t *testing.T, dir string) *spool.Spool {
+	t.Helper()
+	s, err := spool.Open(dir, spool.Options{MinFree: -1, Gap: GapPayload(Options{})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := concluded(TypeToolCall, OutcomeSuccess)
-	if err := em.Emit(t.Context(), e); err != nil {
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func newEmitter(t *testing.T, opt Options, routes ...Route) *Emitter {
+	t.Helper()
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	em, err := New(openSpool(t, t.TempDir()), opt, routes...)
+	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"mcp_tool_call success 3 vmcp-server"}
-	if diff := cmp.Diff([][]string{want, want}, [][]string{a.got, b.got}); diff != "" {
-		t.Errorf("routes got: -want +got\n%s", diff)
+	return em
+}
+
+// start runs em until stop is called, which returns Run's error.
+func start(t *testing.T, em *Emitter) (stop func() error) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- em.Run(ctx) }()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+func emit(t *testing.T, em *Emitter, events ...*Event) {
+	t.Helper()
+	for _, e := range events {
+		if err := em.Emit(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// without leaves out the audit's own events.
+func without(got []string, prefix string) []string {
+	return slices.DeleteFunc(got, func(s string) bool { return strings.HasPrefix(s, prefix) })
+}
+
+func TestEmitThenDeliver(t *testing.T) {
+	a, b := new(far), new(far)
+	em := newEmitter(t, Options{}, Route{Name: "a", Format: brief, Sink: a}, Route{Name: "b", Sink: b})
+	e := call("first")
+	emit(t, em, e) // before Run
+	stop := start(t, em)
+	emit(t, em, call("second"))
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"mcp_tool_call success 3 first", "audit_start success 3 ", "mcp_tool_call success 3 second", "audit_stop success 3 "}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(a.bodies()))); diff != "" {
+		t.Errorf("a got: -want +got\n%s", diff)
+	}
+	if diff := cmp.Diff([]uint64{1, 2, 3, 4}, a.seqs); diff != "" {
+		t.Errorf("seqs: %s", diff)
 	}
 	if e.LoggedAt.IsZero() || e.Stored() == nil {
 		t.Error("the event was not stamped or not stored")
 	}
-	if back, err := Decode(e.Stored()); err != nil || back.Severity != 3 {
-		t.Errorf("stored %s: %v", e.Stored(), err)
+	for i, line := range b.bodies() {
+		payload, in, ok := SplitIntegrity([]byte(line))
+		if !ok || in.Seq != uint64(i+1) || in.Stream != em.spool.Stream().String() {
+			t.Fatalf("line %d has no place in the chain: %s", i, line)
+		}
+		if i == 0 && !bytes.Equal(payload, e.Stored()) {
+			t.Errorf("delivered %s, stored %s", payload, e.Stored())
+		}
 	}
-}
-
-func TestEmitCountsAndTellsLosses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		good, bad := new(memory), &memory{err: errors.New("no space left")}
-		em, err := New(Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, Route{"good", typeFormat, good}, Route{"bad", typeFormat, bad})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 3 {
-			if err := em.Emit(t.Context(), concluded(TypePing, OutcomeSuccess)); err == nil || !strings.Contains(err.Error(), "route bad: no space left") {
-				t.Errorf("error %v", err)
-			}
-			time.Sleep(time.Second)
-		}
-		bad.err = nil
-		if err := em.Emit(t.Context(), concluded(TypePing, OutcomeSuccess)); err != nil {
-			t.Error(err)
-		}
-		want := Stats{Emitted: 1, Failed: 3, Routes: []RouteStats{{"good", 4, 0}, {"bad", 1, 3}}}
-		if diff := cmp.Diff(want, em.Stats()); diff != "" {
-			t.Errorf("stats: -want +got\n%s", diff)
-		}
-		if lines := strings.Count(log.String(), "\n"); lines != 2 || !strings.Contains(log.String(), "lost=3 after=3s") {
-			t.Errorf("one line when it begins and one when it ends, got:\n%s", log.String())
-		}
-		if diff := cmp.Diff([]uint64{4}, bad.seqs); diff != "" {
-			t.Errorf("seqs: -want +got\n%s", diff)
-		}
-	})
+	if s := em.Stats(); s.Emitted != 4 || s.Routes[0].Pending != 0 || s.Routes[1].Sent != 4 {
+		t.Errorf("stats %+v", s)
+	}
 }
 
 func TestEmitRefusesIncomplete(t *testing.T) {
-	m := new(memory)
-	em, _ := New(Options{}, Route{"m", typeFormat, m})
+	em := newEmitter(t, Options{})
 	if err := em.Emit(t.Context(), &Event{Type: TypePing}); err == nil {
 		t.Error("an event without an id was taken")
 	}
-	if s := em.Stats(); s.Invalid != 1 || len(m.got) != 0 {
-		t.Errorf("stats %+v, sent %v", s, m.got)
+	if s := em.Stats(); s.Invalid != 1 || s.Spool.Last != 0 {
+		t.Errorf("stats %+v", s)
 	}
 }
 
 func TestFilters(t *testing.T) {
-	m := new(memory)
-	em, _ := New(Options{Only: []Type{TypeToolCall, TypePing}, Exclude: []Type{TypePing, TypeAuditStart}}, Route{"m", typeFormat, m})
-	for _, e := range []*Event{
-		concluded(TypeToolCall, OutcomeSuccess),
-		concluded(TypePing, OutcomeSuccess),
-		concluded(TypePing, OutcomeDenied),
-		concluded(TypeToolsList, OutcomeSuccess),
-		concluded(TypeToolsList, OutcomeFailure),
-		concluded(TypeToolsList, OutcomeError),
-		concluded(TypeAuditStart, OutcomeSuccess),
-	} {
-		if err := em.Emit(t.Context(), e); err != nil {
-			t.Error(err)
-		}
-	}
+	m := new(far)
+	em := newEmitter(t, Options{Only: []Type{TypeToolCall, TypePing}, Exclude: []Type{TypePing, TypeAuditStart}}, Route{Name: "m", Format: brief, Sink: m})
 	odd := concluded(TypeToolsList, OutcomeSuccess)
 	odd.Anomalies = []string{AnomalyKeyCase}
-	if err := em.Emit(t.Context(), odd); err != nil {
-		t.Error(err)
+	emit(t, em,
+		concluded(TypeToolCall, OutcomeSuccess), concluded(TypePing, OutcomeSuccess), concluded(TypePing, OutcomeDenied),
+		concluded(TypeToolsList, OutcomeSuccess), concluded(TypeToolsList, OutcomeFailure), concluded(TypeToolsList, OutcomeError),
+		concluded(TypeAuditHeartbeat, OutcomeSuccess), odd)
+	if err := start(t, em)(); err != nil {
+		t.Fatal(err)
 	}
 	want := []string{
-		"mcp_tool_call success 3 vmcp-server", "mcp_ping denied 6 vmcp-server", "mcp_tools_list failure 4 vmcp-server",
-		"mcp_tools_list error 7 vmcp-server", "audit_start success 3 vmcp-server", "mcp_tools_list success 2 vmcp-server",
+		"mcp_tool_call success 3 ", "mcp_ping denied 6 ", "mcp_tools_list failure 4 ",
+		"mcp_tools_list error 7 ", "audit_heartbeat success 2 ", "mcp_tools_list success 2 ", "audit_start success 3 ", "audit_stop success 3 ",
 	}
-	if diff := cmp.Diff(want, m.got); diff != "" {
+	if diff := cmp.Diff(want, m.bodies()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if s := em.Stats(); s.Filtered != 2 || s.Emitted != 6 {
+	if s := em.Stats(); s.Filtered != 2 || s.Emitted != 8 {
 		t.Errorf("stats %+v", s)
 	}
 }
 
 func TestRunCloses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := new(memory)
-		em, _ := New(Options{}, Route{"m", typeFormat, m})
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- em.Run(ctx) }()
-		synctest.Wait()
-		if err := em.Ready(); err != nil {
-			t.Error(err)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if err := em.Emit(t.Context(), concluded(TypePing, OutcomeSuccess)); !errors.Is(err, ErrClosed) {
-			t.Errorf("emit after the end: %v", err)
-		}
-		if err := em.Ready(); !errors.Is(err, ErrClosed) {
-			t.Errorf("ready after the end: %v", err)
-		}
-		if s := em.Stats(); s.Refused != 1 {
-			t.Errorf("stats %+v", s)
-		}
-	})
-}
-
-// blocking is a sink that does not look at its context.
-type blocking struct{ release chan struct{} }
-
-func (b blocking) Send(context.Context, []Record) (int, error) {
-	<-b.release
-	return 1, nil
-}
-
-// TestBlockedSinkIsNoOutage: callers are let go when their context ends, and
-// Ready and Stats answer all the while.
-func TestBlockedSinkIsNoOutage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		b := blocking{make(chan struct{})}
-		em, _ := New(Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, Route{"b", typeFormat, b})
-		first := make(chan error, 1)
-		go func() { first <- em.Emit(t.Context(), concluded(TypePing, OutcomeSuccess)) }()
-		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := em.Emit(ctx, concluded(TypePing, OutcomeSuccess)); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("second emit: %v", err)
-		}
-		if err := em.Ready(); err != nil || em.Stats().Failed != 1 {
-			t.Errorf("ready %v, stats %+v", err, em.Stats())
-		}
-		ended, stop := context.WithCancel(t.Context())
-		stop()
-		if err := em.Run(ended); err == nil {
-			t.Error("Run did not tell of the sink that blocks")
-		}
-		close(b.release)
-		if err := <-first; err != nil {
-			t.Error(err)
-		}
-		if err := em.Emit(t.Context(), concluded(TypePing, OutcomeSuccess)); !errors.Is(err, ErrClosed) {
-			t.Error(err)
-		}
-		for _, words := range []string{"destination blocks", "after the end"} {
-			if strings.Count(log.String(), words) != 1 {
-				t.Errorf("log does not say once %q:\n%s", words, log.String())
-			}
-		}
-	})
+	em := newEmitter(t, Options{})
+	if err := em.Ready(); err != nil {
+		t.Error(err)
+	}
+	if err := start(t, em)(); err != nil {
+		t.Error(err)
+	}
+	if err := em.Emit(t.Context(), call(1)); !errors.Is(err, ErrClosed) {
+		t.Errorf("emit after the end: %v", err)
+	}
+	if err := em.Ready(); !errors.Is(err, ErrClosed) {
+		t.Errorf("ready after the end: %v", err)
+	}
+	if s := em.Stats(); s.Refused != 1 {
+		t.Errorf("stats %+v", s)
+	}
 }
 
 func TestRoutesNeedNames(t *testing.T) {
-	if _, err := New(Options{}, Route{Name: "a"}, Route{Name: "a"}); err == nil {
+	s := openSpool(t, t.TempDir())
+	if _, err := New(s, Options{}, Route{Name: "a"}, Route{Name: "a"}); err == nil {
 		t.Error("two routes of one name were taken")
 	}
+	if _, err := New(s, Options{}, Route{Name: "a"}); err != nil {
+		t.Errorf("after an error the name is taken: %v", err)
+	}
 }
 
-func TestEmitConcurrently(t *testing.T) {
-	m := new(memory)
-	em, _ := New(Options{}, Route{"m", typeFormat, m})
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for range 50 {
-				if err := em.Emit(t.Context(), concluded(TypePing, OutcomeSuccess)); err != nil {
-					t.Error(err)
-				}
+// TestRestart delivers to a destination that was away what was emitted before a
+// restart, in order.
+func TestRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "spool")
+		f := &far{fail: func([]Record) (int, error) { return 0, errors.New("away") }}
+		var want []string
+		for round := range 3 {
+			s := openSpool(t, dir)
+			em, err := New(s, Options{}, Route{Name: "m", Format: brief, Sink: f})
+			if err != nil {
+				t.Fatal(err)
 			}
-		})
-	}
-	wg.Wait()
-	for i, seq := range m.seqs {
-		if seq != uint64(i+1) {
-			t.Fatalf("record %d has seq %d", i, seq)
+			if round == 2 {
+				f.set(nil)
+			}
+			stop := start(t, em)
+			for i := range 10 {
+				emit(t, em, call(fmt.Sprint(round, i)))
+				want = append(want, fmt.Sprint("mcp_tool_call success 3 ", round, i))
+			}
+			began := time.Now()
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("round %d took %v to stop", round, took)
+			}
+			_ = s.Close()
 		}
-	}
-	if len(m.seqs) != 400 {
-		t.Errorf("%d records, want 400", len(m.seqs))
-	}
+		if diff := cmp.Diff(want, without(f.bodies(), "audit_")); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+	})
 }
 
-func TestErrorClasses(t *testing.T) {
-	base := errors.New("refused")
-	wrapped := fmt.Errorf("send: %w", Permanent(base))
-	if !IsPermanent(wrapped) || IsBlocked(wrapped) || !errors.Is(wrapped, base) {
-		t.Error("a permanent error was not known again")
-	}
-	if err := Blocked(base); !IsBlocked(err) || IsPermanent(err) || err.Error() != "refused" {
-		t.Error("a blocked error was not known again")
-	}
-	if d, ok := RetryDelay(fmt.Errorf("send: %w", RetryAfter(time.Minute, base))); !ok || d != time.Minute {
-		t.Errorf("retry after %v, %v", d, ok)
-	}
-	if _, ok := RetryDelay(base); ok || IsPermanent(base) || IsBlocked(base) {
-		t.Error("a plain error has a class")
+// TestReady tells of a spool that cannot store only where that is asked for.
+func TestReady(t *testing.T) {
+	for _, refuse := range []bool{false, true} {
+		s, err := spool.Open(t.TempDir(), spool.Options{MaxSize: spool.MinMaxSize, MinFree: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		em, err := New(s, Options{Refuse: refuse}, Route{Name: "m", Sink: new(far)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := call("large")
+		e.Data.Request = []byte(`"` + strings.Repeat("x", 6000) + `"`)
+		lost := error(nil)
+		for range 300 {
+			c := *e
+			if lost = em.Emit(t.Context(), &c); lost != nil {
+				break
+			}
+		}
+		if !errors.Is(lost, spool.ErrFull) || em.Stats().Failed != 1 {
+			t.Fatalf("emit = %v, stats %+v", lost, em.Stats())
+		}
+		if err := em.Ready(); refuse != errors.Is(err, spool.ErrFull) {
+			t.Errorf("refuse %v: ready = %v", refuse, err)
+		}
 	}
 }

@@ -39,6 +39,8 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	w.workflow(&e.Workflow)
 	w.trace(&e.Trace)
 	w.metadata(&e.Metadata)
+	w.loss(&e.Loss)
+	w.status(&e.Status)
 	w.strs("controls", e.Controls, 16, 16)
 	w.strs("anomalies", e.Anomalies, 64, 16)
 	w.redactions(e.Redactions)
@@ -208,6 +210,43 @@ func (w *writer) metadata(m *Metadata) {
 	w.close(at)
 }
 
+func (w *writer) loss(l *Loss) {
+	at := w.open("loss")
+	w.str("stream", l.Stream, 64)
+	w.seq("first_seq", l.FirstSeq)
+	w.seq("last_seq", l.LastSeq)
+	w.seq("count", l.Count)
+	w.str("cause", l.Cause, 32)
+	w.strs("routes", l.Routes, 64, 32)
+	w.close(at)
+}
+
+func (w *writer) status(s *Status) {
+	at := w.open("status")
+	w.str("stream", s.Stream, 64)
+	w.seq("seq", s.Seq)
+	w.opt("dropped", s.Dropped)
+	w.routes(s.Routes[:min(len(s.Routes), 32)])
+	w.close(at)
+}
+
+func (w *writer) routes(rs []RouteStatus) {
+	if len(rs) == 0 {
+		return
+	}
+	w.key("routes")
+	w.buf = append(w.buf, '[')
+	for i := range rs {
+		w.element()
+		w.str("name", rs[i].Name, 64)
+		w.str("state", rs[i].State, 16)
+		w.opt("pending", rs[i].Pending)
+		w.opt("dead", rs[i].Dead)
+		w.buf = append(w.buf, '}')
+	}
+	w.buf = append(w.buf, ']')
+}
+
 func (w *writer) redactions(rs []Redaction) {
 	rs = rs[:min(len(rs), 32)]
 	if len(rs) == 0 {
@@ -234,10 +273,7 @@ func (w *writer) data(d *Data) {
 func (w *writer) integrity(i *Integrity) {
 	at := w.open("integrity")
 	w.str("stream", i.Stream, 64)
-	if i.Seq > 0 {
-		w.key("seq")
-		w.buf = strconv.AppendUint(w.buf, i.Seq, 10)
-	}
+	w.seq("seq", i.Seq)
 	w.str("prev", i.Prev, 64)
 	w.str("hash", i.Hash, 64)
 	w.close(at)
@@ -313,6 +349,13 @@ func (w *writer) int(k string, v int64) {
 func (w *writer) nonZero(k string, v int64) {
 	if v != 0 {
 		w.int(k, v)
+	}
+}
+
+func (w *writer) seq(k string, v uint64) {
+	if v != 0 {
+		w.key(k)
+		w.buf = strconv.AppendUint(w.buf, v, 10)
 	}
 }
 

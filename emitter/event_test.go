@@ -166,8 +166,9 @@ func TestBounds(t *testing.T) {
 			v.Set(reflect.ValueOf(m))
 		}
 	})
-	e.Delegation.Chain, e.Redactions = make([]Actor, 200), make([]Redaction, 200)
+	e.Delegation.Chain, e.Redactions, e.Status.Routes = make([]Actor, 200), make([]Redaction, 200), make([]RouteStatus, 200)
 	for i := range 200 {
+		e.Status.Routes[i] = RouteStatus{Name: strings.Repeat("n", 2000), State: strings.Repeat("s", 2000)}
 		e.Delegation.Chain[i] = Actor{Sub: strings.Repeat("s", 2000), Iss: strings.Repeat("i", 2000)}
 		e.Redactions[i] = Redaction{Path: strings.Repeat("p", 2000), Rule: strings.Repeat("r", 2000)}
 	}

@@ -50,6 +50,8 @@ const (
 	ReasonClientClosed      Reason = "client_closed"
 	ReasonServerClosed      Reason = "server_closed"
 	ReasonDeleted           Reason = "deleted"
+	ReasonUnreachable       Reason = "destination_unreachable"
+	ReasonBlocked           Reason = "destination_refuses"
 	ReasonOther             Reason = "other"
 )
 
@@ -104,6 +106,8 @@ var reasons = []ReasonInfo{
 	{ReasonClientClosed, "the client ended the stream"},
 	{ReasonServerClosed, "the server ended the stream"},
 	{ReasonDeleted, "the client deleted the session"},
+	{ReasonUnreachable, "a destination of the audit does not take events for now; they wait in the spool"},
+	{ReasonBlocked, "a destination of the audit refuses us, as by a wrong token; its events wait in the spool"},
 	{ReasonOther, "a reason that a library user gave and this list does not have"},
 }
 

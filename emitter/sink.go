@@ -35,13 +35,23 @@ type Sink interface {
 
 // Route joins a sink with the format that it takes.
 type Route struct {
-	Name   string // names the route in logs, errors and counters; unique in one Emitter
+	// Name names the route in logs, errors and counters, and its cursor in the
+	// spool, which keeps by it how far it has come: 1 to 64 bytes, unique in one
+	// spool.
+	Name string
+	// Format renders the events; nil is the canonical JSON with the integrity as
+	// its last member, which costs less than any other.
 	Format Format
 	Sink   Sink
+	// BatchRecords and BatchBytes bound one call of Send, in records and in bytes
+	// of stored events; 0 means DefaultBatchRecords and DefaultBatchBytes.
+	BatchRecords, BatchBytes int
+	// Linger is how long a batch that is not full waits for more; 0: not at all.
+	Linger time.Duration
 }
 
-// The classes of errors below are for the delivery loop. Until there is one an
-// [Emitter] sends each record once, and every error is a loss.
+// An error of [Sink.Send] that none of these functions has marked means: try
+// again.
 
 // RetryAfter marks err as passing: the same record is to be sent again, not
 // before d has gone by. An unmarked error means the same without a time.

@@ -101,6 +101,9 @@ func Open(dir string, opt Options) (*Spool, error) {
 // Stream returns the id of the spool's chain.
 func (s *Spool) Stream() Stream { return s.stream }
 
+// Dir returns the spool's folder.
+func (s *Spool) Dir() string { return s.dir }
+
 // Ready reports whether an Append with p would be stored: nil, or an error that
 // wraps [ErrFull], [ErrBroken] or [ErrClosed]. It says no a little before the
 // quota is reached, so that there is room for what is under way. While the spool

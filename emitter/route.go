@@ -1,0 +1,170 @@
+package emitter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
+)
+
+// Bounds of one call of [Sink.Send] where the route sets none.
+const (
+	DefaultBatchRecords = 500
+	DefaultBatchBytes   = 1 << 20 // of stored events; what a format makes of them may be more
+)
+
+// saveBytes is after how many delivered bytes a route's mark is saved, so that
+// a sink that looks for what it has got already need not look far.
+const saveBytes = 4 << 20
+
+// route delivers what is in the spool to one destination, in order.
+type route struct {
+	Route
+	em      *Emitter
+	cursor  *spool.Cursor
+	limits  spool.Limits
+	batch   []spool.Record
+	bodies  []byte   // of the present batch
+	records []Record // of the present batch
+	window  int      // records of one Send; smaller while one that is refused is looked for
+	retry   retry
+	unsaved int // bytes confirmed since the mark was saved
+
+	mu    sync.Mutex // guards what follows
+	stats RouteStats
+}
+
+func newRoute(em *Emitter, r Route, c *spool.Cursor) *route {
+	limits := spool.Limits{Records: r.BatchRecords, Bytes: r.BatchBytes, Linger: r.Linger}
+	if limits.Records <= 0 {
+		limits.Records = DefaultBatchRecords
+	}
+	if limits.Bytes <= 0 {
+		limits.Bytes = DefaultBatchBytes
+	}
+	return &route{
+		Route: r, em: em, cursor: c, limits: limits, window: limits.Records,
+		stats: RouteStats{Name: r.Name, State: RouteUp},
+	}
+}
+
+func (r *route) snapshot() RouteStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats
+}
+
+// run delivers until wait has ended and nothing is left, or deliver has ended,
+// or an error comes while the emitter stops.
+func (r *route) run(wait, deliver context.Context) {
+	for deliver.Err() == nil {
+		batch, err := r.cursor.Next(wait, r.limits)
+		switch {
+		case err == nil:
+			r.batch = batch
+			if !r.render(deliver) || !r.deliver(deliver) {
+				return
+			}
+			r.cursor.Confirm(batch[len(batch)-1].Seq)
+		case wait.Err() != nil || errors.Is(err, spool.ErrClosed):
+			return
+		default:
+			if !r.failed(deliver, fmt.Errorf("read spool: %w", err)) {
+				return
+			}
+		}
+	}
+}
+
+// render makes the sink's records of the batch. What is no event is kept with
+// the dead letters; it is false when the emitter ends before that.
+func (r *route) render(ctx context.Context) bool {
+	r.bodies, r.records = r.bodies[:0], r.records[:0]
+	for i := range r.batch {
+		in := &r.batch[i]
+		rec, err := r.renderOne(in)
+		if err == nil {
+			r.records = append(r.records, rec)
+		} else if !r.setUnreadable(ctx, in, err) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *route) renderOne(in *spool.Record) (Record, error) {
+	integrity := IntegrityOf(r.em.spool.Stream(), in)
+	from := len(r.bodies)
+	id, at, ok := head(in.Payload)
+	if r.Format == nil && ok {
+		r.bodies = AppendIntegrity(r.bodies, in.Payload, &integrity)
+	} else {
+		e, err := Decode(in.Payload)
+		if err != nil {
+			return Record{}, err
+		}
+		e.Integrity = integrity
+		id, at = e.AuditID, e.LoggedAt
+		if r.Format == nil {
+			r.bodies = AppendStored(r.bodies, e)
+		} else {
+			r.bodies = r.Format(r.bodies, e)
+		}
+	}
+	return Record{Seq: in.Seq, ID: id, Time: at, Body: r.bodies[from:len(r.bodies):len(r.bodies)]}, nil
+}
+
+// deliver sends the records until each is confirmed or refused for good. It is
+// false when the emitter ends before that.
+func (r *route) deliver(ctx context.Context) bool {
+	for rest := r.records; len(rest) > 0; {
+		batch := rest[:min(len(rest), r.window)]
+		n, err := r.Sink.Send(ctx, batch)
+		n = min(max(n, 0), len(batch))
+		r.sent(batch[:n])
+		rest = rest[n:]
+		switch {
+		case err == nil && n < len(batch):
+			err = errors.New("the destination confirmed a part and named no error")
+			fallthrough
+		case err != nil && !IsPermanent(err):
+			if n > 0 {
+				r.retry.tries = 0
+			}
+			if ctx.Err() != nil || !r.failed(ctx, err) {
+				return false
+			}
+		case err != nil && len(batch)-n > 1:
+			r.window = max(1, (len(batch)-n)/2) // which one it is, a smaller batch tells
+		case err != nil:
+			if !r.bury(ctx, rest[0].Seq, err) {
+				return false
+			}
+			rest = rest[1:]
+		default:
+			r.up()
+			r.window = min(2*r.window, r.limits.Records)
+		}
+	}
+	return true
+}
+
+// sent notes records that the sink has confirmed.
+func (r *route) sent(records []Record) {
+	if len(records) == 0 {
+		return
+	}
+	r.cursor.Confirm(records[len(records)-1].Seq)
+	for i := range records {
+		r.unsaved += len(records[i].Body)
+	}
+	if r.unsaved >= saveBytes {
+		r.cursor.Save()
+		r.unsaved = 0
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.Sent += uint64(len(records))
+}

@@ -1,0 +1,92 @@
+package emitter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Run delivers until ctx ends. Then it closes the emitter for new events, says
+// audit_stop, and goes on until every route has delivered all or FlushTimeout is
+// over; a route that is down has one more try. It returns when all has ended; the
+// error tells what is left in the spool, for the next process. It is to be called
+// once.
+func (em *Emitter) Run(ctx context.Context) error {
+	em.note(em.lifecycle(TypeAuditStart))
+	deliver, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	wait, wake := context.WithCancel(deliver)
+	defer wake()
+	var wg sync.WaitGroup
+	for _, r := range em.routes {
+		wg.Go(func() { r.run(wait, deliver) })
+	}
+	em.beat(ctx)
+
+	em.closed.Store(true)
+	em.gate.Lock() // those who are storing have done so
+	em.gate.Unlock()
+	em.note(em.lifecycle(TypeAuditStop))
+	em.stopping.Store(true)
+	close(em.wake)
+	wake()
+	if d := em.opt.FlushTimeout; d > 0 {
+		defer time.AfterFunc(d, cancel).Stop()
+	} else {
+		cancel()
+	}
+	wg.Wait()
+	return em.finish()
+}
+
+// beat says audit_heartbeat now and then until ctx ends.
+func (em *Emitter) beat(ctx context.Context) {
+	if em.opt.Heartbeat <= 0 {
+		<-ctx.Done()
+		return
+	}
+	t := time.NewTicker(em.opt.Heartbeat)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			em.note(em.lifecycle(TypeAuditHeartbeat))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// finish closes the cursors and tells what is left.
+func (em *Emitter) finish() error {
+	var errs []error
+	for _, r := range em.routes {
+		if err := r.cursor.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("route %s: %w", r.Name, err))
+		}
+	}
+	for _, r := range em.Stats().Routes {
+		if r.Pending > 0 {
+			em.opt.Log.Warn("audit events are left in the spool for the next start", "route", r.Name, "pending", r.Pending)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// note stores one of the audit's own events. That it cannot be stored is counted,
+// and told by the spool.
+func (em *Emitter) note(e *Event) { _ = em.store(context.Background(), e) }
+
+// lifecycle returns an event that tells how the audit itself is doing.
+func (em *Emitter) lifecycle(t Type) *Event {
+	e := NewEvent(t)
+	e.Conclude(OutcomeSuccess, "")
+	s := em.Stats()
+	e.Status = Status{Stream: em.spool.Stream().String(), Seq: s.Spool.Last, Dropped: Of(int64(s.Spool.Dropped + s.Spool.DroppedOldest))}
+	for _, r := range s.Routes {
+		e.Status.Routes = append(e.Status.Routes, r.status())
+	}
+	return e
+}

@@ -7,28 +7,31 @@ import (
 	"testing"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
-	"github.com/vmcp-audit/vmcp-audit/formats"
+	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
-// memory is a sink that keeps events as a reader of the trail would see them.
+// memory stores events as the emitter does and keeps them as a reader of the
+// trail would see them.
 type memory struct {
+	*emitter.Emitter
 	mu     sync.Mutex
 	events trail
 }
 
-// Send implements [emitter.Sink].
-func (m *memory) Send(_ context.Context, batch []emitter.Record) (int, error) {
+// Emit implements [middleware.Recorder].
+func (m *memory) Emit(ctx context.Context, e *emitter.Event) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i, r := range batch {
-		e, err := emitter.Decode(r.Body)
-		if err != nil {
-			return i, err
-		}
-		m.events = append(m.events, e)
+	if err := m.Emitter.Emit(ctx, e); err != nil {
+		return err
 	}
-	return len(batch), nil
+	back, err := emitter.Decode(e.Stored())
+	if err != nil {
+		return err
+	}
+	m.events = append(m.events, back)
+	return nil
 }
 
 func (m *memory) trail() trail {
@@ -41,11 +44,15 @@ func (m *memory) trail() trail {
 func newAuditor(t testing.TB) (*middleware.Auditor, *memory) {
 	t.Helper()
 	m := new(memory)
-	em, err := emitter.New(emitter.Options{}, emitter.Route{Name: "memory", Format: formats.JSON, Sink: m})
+	s, err := spool.Open(t.TempDir(), spool.Options{MinFree: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return middleware.New(em, middleware.Options{}), m
+	t.Cleanup(func() { _ = s.Close() })
+	if m.Emitter, err = emitter.New(s, emitter.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	return middleware.New(m, middleware.Options{}), m
 }
 
 // TestAroundMCPGo puts the middleware directly around mcp-go's handler, which

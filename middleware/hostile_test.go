@@ -24,7 +24,7 @@ func cancelOf(id, own string) exchange {
 // TestCancelsOfEachOther: a cancel that names itself, and two that name each
 // other, are refused and recorded, and nothing waits for ever.
 func TestCancelsOfEachOther(t *testing.T) {
-	a, tr, _ := record(t, Options{})
+	a, tr := record(t, Options{})
 	do := func(x exchange) { a.Wrap(x).ServeHTTP(httptest.NewRecorder(), x.request()) }
 	do(cancelOf("7", "7"))
 	var wg sync.WaitGroup
@@ -41,7 +41,7 @@ func TestCancelsOfEachOther(t *testing.T) {
 // TestRefusedCancelTakesBackItsOwnMarkOnly: the first cancel was accepted.
 func TestRefusedCancelTakesBackItsOwnMarkOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, tr, _ := record(t, Options{})
+		a, tr := record(t, Options{})
 		more := make(chan string)
 		_, done := call(a.Wrap(hang(more)), exchange{header: inSession, body: callEcho}.request())
 		synctest.Wait()
@@ -60,7 +60,7 @@ func TestRefusedCancelTakesBackItsOwnMarkOnly(t *testing.T) {
 // TestInitializeWithAnotherSession: the session that begins is the answer's,
 // and the one that the request names is left alone.
 func TestInitializeWithAnotherSession(t *testing.T) {
-	a, tr, _ := record(t, Options{})
+	a, tr := record(t, Options{})
 	do := func(x exchange) { a.Wrap(x).ServeHTTP(httptest.NewRecorder(), x.request()) }
 	hello := func(client string) string {
 		return `{"id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","clientInfo":{"name":"` + client + `"}}}`
@@ -85,7 +85,7 @@ func TestInitializeWithAnotherSession(t *testing.T) {
 // TestRefusalIsRecordedBeforeItsEndLeaves, where the header says how long it is.
 func TestRefusalIsRecordedBeforeItsEndLeaves(t *testing.T) {
 	var order []string
-	a, tr, _ := record(t, Options{})
+	a, tr := record(t, Options{})
 	tr.seen = func(e *emitter.Event) { order = append(order, "event "+string(e.Outcome)) }
 	a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "6")
@@ -104,7 +104,7 @@ func TestRefusalIsRecordedBeforeItsEndLeaves(t *testing.T) {
 
 func TestDenialDoesNotWaitForACancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, tr, _ := record(t, Options{})
+		a, tr := record(t, Options{})
 		stop, done := call(a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
 			w.WriteHeader(http.StatusUnauthorized)
@@ -123,7 +123,7 @@ func TestDenialDoesNotWaitForACancel(t *testing.T) {
 // a call that can be resumed.
 func TestStrangersDisplaceNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, tr, _ := record(t, Options{})
+		a, tr := record(t, Options{})
 		hello := exchange{body: `{"id":0,"method":"initialize","params":{"clientInfo":{"name":"desk"}}}`, reply: `{"id":0,"result":{}}`, with: inSession}
 		a.Wrap(hello).ServeHTTP(httptest.NewRecorder(), hello.request())
 		gone := a.Wrap(scripted(func(http.ResponseWriter, *http.Request) {}))
@@ -179,7 +179,7 @@ func TestMoreThanOneLanguage(t *testing.T) {
 
 func TestLargeIDsAreKeptApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, tr, _ := record(t, Options{})
+		a, tr := record(t, Options{})
 		more := make(chan string)
 		_, done := call(a.Wrap(hang(more)), exchange{header: inSession, body: `{"id":1764000000000000001,"method":"ping"}`}.request())
 		synctest.Wait()
@@ -214,7 +214,7 @@ type brokenFlush struct{ *httptest.ResponseRecorder }
 func (brokenFlush) FlushError() error { return io.ErrClosedPipe }
 
 func TestFlushErrorReachesTheHandler(t *testing.T) {
-	a, _, _ := record(t, Options{})
+	a, _ := record(t, Options{})
 	a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
 		if err := http.NewResponseController(w).Flush(); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("error %v", err)

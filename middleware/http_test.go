@@ -26,7 +26,7 @@ func TestPanicIsRecordedAndGoesOn(t *testing.T) {
 		{"abort", http.ErrAbortHandler, "mcp_tool_call error upstream_aborted echo"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a, tr, _ := record(t, Options{})
+			a, tr := record(t, Options{})
 			defer func() {
 				if got := recover(); got != tt.with {
 					t.Errorf("panic %v, want %v", got, tt.with)
@@ -45,7 +45,7 @@ func TestPanicIsRecordedAndGoesOn(t *testing.T) {
 type plainWriter struct{ http.ResponseWriter }
 
 func TestWriterIsAFlusherExactlyIfTheInnerOneIs(t *testing.T) {
-	a, _, _ := record(t, Options{})
+	a, _ := record(t, Options{})
 	var flusher, controlled bool
 	h := a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
 		_, flusher = w.(http.Flusher)
@@ -62,7 +62,7 @@ func TestWriterIsAFlusherExactlyIfTheInnerOneIs(t *testing.T) {
 }
 
 func TestInformationalStatusIsNone(t *testing.T) {
-	a, tr, _ := record(t, Options{})
+	a, tr := record(t, Options{})
 	srv := httptest.NewServer(a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusTeapot)
@@ -79,7 +79,7 @@ func TestInformationalStatusIsNone(t *testing.T) {
 }
 
 func TestHijackIsNoted(t *testing.T) {
-	a, tr, _ := record(t, Options{})
+	a, tr := record(t, Options{})
 	audited := a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -111,7 +111,7 @@ func TestBody(t *testing.T) {
 	for _, size := range []int{0, 1, PeekLimit - 200, PeekLimit, PeekLimit + 1, 3 * PeekLimit} {
 		body := `{"jsonrpc":"2.0","method":"tools/call","params":{"arguments":{"a":"` + strings.Repeat("x", size) + `"},"name":"echo"},"id":7}`
 		var got []byte
-		a, tr, _ := record(t, Options{Digest: DigestSHA256})
+		a, tr := record(t, Options{Digest: DigestSHA256})
 		a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
 			got, _ = io.ReadAll(r.Body)
 			w.Header().Set("Content-Type", "application/json")
@@ -132,7 +132,7 @@ func TestBody(t *testing.T) {
 
 func TestRefusedCallHasItsTargetButNoDigest(t *testing.T) {
 	body := `{"method":"tools/call","id":7,"params":{"name":"echo","arguments":{"a":"` + strings.Repeat("x", 2*PeekLimit) + `"}}}`
-	a, tr, _ := record(t, Options{})
+	a, tr := record(t, Options{})
 	a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
 	})).ServeHTTP(httptest.NewRecorder(), exchange{body: body}.request())
@@ -159,7 +159,7 @@ func (b brokenBody) Read(p []byte) (int, error) {
 func (brokenBody) Close() error { return nil }
 
 func TestBodyErrorReachesTheHandler(t *testing.T) {
-	a, tr, _ := record(t, Options{})
+	a, tr := record(t, Options{})
 	r := exchange{}.request()
 	r.Body = brokenBody{strings.NewReader(`{"method":"ping","id":`)}
 	a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
@@ -174,13 +174,13 @@ func TestBodyErrorReachesTheHandler(t *testing.T) {
 	}
 }
 
-type notReady struct{ *emitter.Emitter }
+type notReady struct{ *trail }
 
 func (notReady) Ready() error { return errors.New("spool full") }
 
 func TestRequestIsRefusedWhenItCannotBeRecorded(t *testing.T) {
-	_, tr, em := record(t, Options{})
-	a := New(notReady{em}, Options{})
+	_, tr := record(t, Options{})
+	a := New(notReady{tr}, Options{})
 	w := httptest.NewRecorder()
 	a.Wrap(scripted(func(http.ResponseWriter, *http.Request) { t.Error("the call ran") })).ServeHTTP(w, exchange{body: callEcho}.request())
 	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), `"id":7,"error":{"code":-32603`) {
@@ -192,26 +192,23 @@ func TestRequestIsRefusedWhenItCannotBeRecorded(t *testing.T) {
 }
 
 func TestAnswerPassesWhenTheEventIsLost(t *testing.T) {
-	em, err := emitter.New(emitter.Options{}, emitter.Route{Name: "bad", Format: stored, Sink: failing{}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	rec := failing{errors.New("no space left")}
 	w := httptest.NewRecorder()
 	x := exchange{body: callEcho, reply: jsonOK}
-	HTTP(em, Options{})(x).ServeHTTP(w, x.request())
-	if w.Body.String() != jsonOK || em.Stats().Failed != 1 {
-		t.Errorf("answer %q, stats %+v", w.Body, em.Stats())
+	HTTP(rec, Options{})(x).ServeHTTP(w, x.request())
+	if w.Body.String() != jsonOK {
+		t.Errorf("answer %q", w.Body)
 	}
 }
 
-type failing struct{}
+// failing is ready and cannot store.
+type failing struct{ err error }
 
-func (failing) Send(context.Context, []emitter.Record) (int, error) {
-	return 0, errors.New("no space left")
-}
+func (failing) Ready() error                                 { return nil }
+func (f failing) Emit(context.Context, *emitter.Event) error { return f.err }
 
 func TestNote(t *testing.T) {
-	a, tr, _ := record(t, Options{PrivilegedTools: []string{"delete_*"}})
+	a, tr := record(t, Options{PrivilegedTools: []string{"delete_*"}})
 	x := exchange{header: "Authorization: Bearer canary-token", body: callEcho, reply: jsonOK}
 	a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
 		n := NoteFrom(r.Context())
@@ -258,14 +255,14 @@ func TestNoteOutsideOfARequest(t *testing.T) {
 }
 
 func TestChildBelongsToItsRequest(t *testing.T) {
-	a, tr, em := record(t, Options{})
+	a, tr := record(t, Options{})
 	x := exchange{header: "Mcp-Session-Id: s\nTraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", reply: jsonOK, body: strings.Replace(callEcho, `"name"`,
 		`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"desk"}},"name"`, 1)}
 	a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
 		NoteFrom(r.Context()).SetSubject(emitter.Subject{Type: "user", User: "alice"})
 		c := Child(r.Context(), emitter.TypeBackendRoute)
 		c.Conclude(emitter.OutcomeSuccess, "")
-		if err := em.Emit(r.Context(), c); err != nil {
+		if err := tr.Emit(r.Context(), c); err != nil {
 			t.Error(err)
 		}
 		x.ServeHTTP(w, r)
@@ -307,7 +304,7 @@ func TestSource(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a, tr, _ := record(t, Options{TrustedProxies: trusted})
+			a, tr := record(t, Options{TrustedProxies: trusted})
 			x := exchange{header: tt.header + "\nX-Request-Id: r1", body: callEcho, reply: jsonOK}
 			r := x.request()
 			r.RemoteAddr = tt.remote
@@ -324,7 +321,7 @@ func TestSource(t *testing.T) {
 }
 
 func TestManyHopsAreBounded(t *testing.T) {
-	a, _, _ := record(t, Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}})
+	a, _ := record(t, Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}})
 	hops := strings.Repeat("10.0.0.1, ", 1000) + "10.0.0.2"
 	if got := a.client(netip.MustParseAddr("10.0.0.3"), hops).String(); got != "10.0.0.1" {
 		t.Errorf("client %s", got)

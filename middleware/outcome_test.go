@@ -134,7 +134,7 @@ func TestEverySplit(t *testing.T) {
 		}
 		t.Run(tt.name, func(t *testing.T) {
 			for i := range len(tt.x.reply) + 1 {
-				a, tr, _ := record(t, Options{})
+				a, tr := record(t, Options{})
 				a.Wrap(halves{tt.x, i}).ServeHTTP(httptest.NewRecorder(), tt.x.request())
 				if diff := cmp.Diff([]string{tt.want}, tr.lines()); diff != "" {
 					t.Fatalf("split at %d: -want +got\n%s", i, diff)
@@ -171,7 +171,7 @@ func FuzzOutcome(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, reply []byte, size uint8) {
-		a, tr, _ := record(t, Options{})
+		a, tr := record(t, Options{})
 		a.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			for piece := range slices.Chunk(reply, int(size)+1) {

@@ -28,7 +28,7 @@ func TestSecretsStayOut(t *testing.T) {
 		reply: `{"jsonrpc":"2.0","id":"` + ghToken + `","error":{"code":-32602,"message":"no such tool: echo ` + ghToken + `, token=hunter2canary"}}`,
 	}
 	for _, opt := range []Options{{}, {RequestData: true, ResponseData: true, MaxData: emitter.MaxData}} {
-		a, tr, _ := record(t, opt)
+		a, tr := record(t, opt)
 		r := x.request()
 		r.URL.RawQuery = "token=hunter2canary"
 		r.URL.Path = "/mcp/" + ghToken
@@ -111,7 +111,7 @@ func TestData(t *testing.T) {
 // TestManyStrangersAtOnce runs under the race detector: handlers that write and
 // note from other goroutines, requests that cancel each other.
 func TestManyStrangersAtOnce(t *testing.T) {
-	a, tr, _ := record(t, Options{RequestData: true})
+	a, tr := record(t, Options{RequestData: true})
 	h := a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
 		done := make(chan struct{})
 		go func() {

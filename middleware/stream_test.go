@@ -40,7 +40,7 @@ func call(h http.Handler, r *http.Request) (stop context.CancelFunc, done <-chan
 
 func TestRecordedBeforeTheAnswerLeaves(t *testing.T) {
 	var order []string
-	a, tr, _ := record(t, Options{})
+	a, tr := record(t, Options{})
 	tr.seen = func(e *emitter.Event) { order = append(order, "event "+string(e.Type)) }
 	inner := &ordered{ResponseRecorder: httptest.NewRecorder(), order: &order}
 	a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
@@ -70,7 +70,7 @@ func (o *ordered) Write(p []byte) (int, error) {
 
 func TestStreamIsRecordedWhenItOpensAndWhenItEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, tr, _ := record(t, Options{})
+		a, tr := record(t, Options{})
 		stop, done := call(a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
 			sseHeader(w)
 			w.(http.Flusher).Flush()
@@ -97,7 +97,7 @@ func TestStreamIsRecordedWhenItOpensAndWhenItEnds(t *testing.T) {
 }
 
 func TestSubscriptionIsRecordedAtItsAcknowledgement(t *testing.T) {
-	a, tr, _ := record(t, Options{})
+	a, tr := record(t, Options{})
 	a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
 		sseHeader(w)
 		if n := len(tr.all()); n != 0 {
@@ -117,7 +117,7 @@ func TestSubscriptionIsRecordedAtItsAcknowledgement(t *testing.T) {
 
 func TestSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, tr, _ := record(t, Options{})
+		a, tr := record(t, Options{})
 		do := func(x exchange) {
 			a.Wrap(x).ServeHTTP(httptest.NewRecorder(), x.request())
 		}
@@ -248,7 +248,7 @@ func TestCancelAndDisconnect(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a, tr, _ := record(t, Options{})
+				a, tr := record(t, Options{})
 				more := make(chan string)
 				stop, done := call(a.Wrap(hang(more)), exchange{header: tt.header, body: tt.body}.request())
 				for _, p := range tt.pieces {
@@ -272,7 +272,7 @@ func TestCancelAndDisconnect(t *testing.T) {
 
 func TestAnswerAfterCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, tr, _ := record(t, Options{})
+		a, tr := record(t, Options{})
 		more := make(chan string)
 		_, done := call(a.Wrap(hang(more)), exchange{header: inSession, body: callEcho}.request())
 		synctest.Wait()
@@ -297,7 +297,7 @@ func TestLateAnswerToAClientThatHasGone(t *testing.T) {
 		`{"id":7,"method":"tools/call","params":{"name":"echo",` + meta + `}}`: "mcp_tool_call failure cancelled echo",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			a, tr, _ := record(t, Options{})
+			a, tr := record(t, Options{})
 			stop, done := call(a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
 				<-r.Context().Done()
 				sseHeader(w)
@@ -316,7 +316,7 @@ func TestLateAnswerToAClientThatHasGone(t *testing.T) {
 // TestNotificationWhoseClientHasGone has its answer: the status.
 func TestNotificationWhoseClientHasGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, tr, _ := record(t, Options{})
+		a, tr := record(t, Options{})
 		stop, done := call(a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusAccepted)
 			<-r.Context().Done()
@@ -332,7 +332,7 @@ func TestNotificationWhoseClientHasGone(t *testing.T) {
 
 func TestReusedID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, tr, _ := record(t, Options{})
+		a, tr := record(t, Options{})
 		more := make(chan string)
 		stop, done := call(a.Wrap(hang(more)), exchange{header: inSession, body: callEcho}.request())
 		synctest.Wait()

@@ -15,35 +15,38 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// trail is a sink that keeps events as a reader of the trail would see them:
-// decoded from what was stored.
+// trail stores events as the emitter does and keeps them as a reader of the
+// trail would see them: decoded from what was stored.
 type trail struct {
+	*emitter.Emitter
 	mu     sync.Mutex
 	events []*emitter.Event
 	seen   func(*emitter.Event) // called as each event is stored
 }
 
-func (tr *trail) Send(_ context.Context, batch []emitter.Record) (int, error) {
+func (tr *trail) Emit(ctx context.Context, e *emitter.Event) error {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	for _, r := range batch {
-		if err := valid(r.Body); err != nil {
-			panic(err)
-		}
-		e, err := emitter.Decode(r.Body)
-		if err != nil {
-			panic(err)
-		}
-		tr.events = append(tr.events, e)
-		if tr.seen != nil {
-			tr.seen(e)
-		}
+	if err := tr.Emitter.Emit(ctx, e); err != nil {
+		return err
 	}
-	return len(batch), nil
+	if err := valid(e.Stored()); err != nil {
+		panic(err)
+	}
+	back, err := emitter.Decode(e.Stored())
+	if err != nil {
+		panic(err)
+	}
+	tr.events = append(tr.events, back)
+	if tr.seen != nil {
+		tr.seen(back)
+	}
+	return nil
 }
 
 // schema is the published one: every event of every test is held against it.
@@ -88,17 +91,26 @@ func (tr *trail) one(t *testing.T) *emitter.Event {
 	return all[0]
 }
 
-func stored(dst []byte, e *emitter.Event) []byte { return append(dst, e.Stored()...) }
-
 // record returns an auditor and what it records.
-func record(tb testing.TB, opt Options) (*Auditor, *trail, *emitter.Emitter) {
+func record(tb testing.TB, opt Options) (*Auditor, *trail) {
 	tb.Helper()
-	tr := new(trail)
-	em, err := emitter.New(emitter.Options{}, emitter.Route{Name: "trail", Format: stored, Sink: tr})
+	tr := &trail{Emitter: newEmitter(tb)}
+	return New(tr, opt), tr
+}
+
+// newEmitter returns an emitter without destinations.
+func newEmitter(tb testing.TB) *emitter.Emitter {
+	tb.Helper()
+	s, err := spool.Open(tb.TempDir(), spool.Options{MinFree: -1})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return New(em, opt), tr, em
+	tb.Cleanup(func() { _ = s.Close() })
+	em, err := emitter.New(s, emitter.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return em
 }
 
 // exchange is one request and the answer that a handler gives to it.
@@ -155,7 +167,7 @@ func (x exchange) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // run sends x through an auditor of its own and returns what it recorded.
 func (x exchange) run(tb testing.TB, opt Options) (*httptest.ResponseRecorder, *trail) {
 	tb.Helper()
-	a, tr, _ := record(tb, opt)
+	a, tr := record(tb, opt)
 	w := httptest.NewRecorder()
 	a.Wrap(x).ServeHTTP(w, x.request())
 	return w, tr

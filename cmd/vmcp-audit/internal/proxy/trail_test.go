@@ -10,32 +10,35 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
-// trail is a sink that keeps events in memory.
+// trail stores events as the emitter does and keeps them in memory.
 type trail struct {
+	*emitter.Emitter
 	added chan struct{} // one for each event
 
 	mu     sync.Mutex // guards events
 	events []*emitter.Event
 }
 
-func (tr *trail) Send(_ context.Context, batch []emitter.Record) (int, error) {
+func (tr *trail) Emit(ctx context.Context, e *emitter.Event) error {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	for _, r := range batch {
-		e, err := emitter.Decode(r.Body)
-		if err != nil {
-			return 0, err
-		}
-		tr.events = append(tr.events, e)
-		select {
-		case tr.added <- struct{}{}:
-		default: // nobody waits for so many
-		}
+	if err := tr.Emitter.Emit(ctx, e); err != nil {
+		return err
 	}
-	return len(batch), nil
+	back, err := emitter.Decode(e.Stored())
+	if err != nil {
+		return err
+	}
+	tr.events = append(tr.events, back)
+	select {
+	case tr.added <- struct{}{}:
+	default: // nobody waits for so many
+	}
+	return nil
 }
 
 // lines returns the events in short: type, outcome, reason, HTTP status.
@@ -69,15 +72,17 @@ func (tr *trail) want(t testing.TB, want ...string) {
 	}
 }
 
-func stored(dst []byte, e *emitter.Event) []byte { return append(dst, e.Stored()...) }
-
 // newAuditor returns an auditor and what it records.
 func newAuditor(t testing.TB) (*middleware.Auditor, *trail) {
 	t.Helper()
 	tr := &trail{added: make(chan struct{}, 1000)}
-	em, err := emitter.New(emitter.Options{}, emitter.Route{Name: "trail", Format: stored, Sink: tr})
+	s, err := spool.Open(t.TempDir(), spool.Options{MinFree: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return middleware.New(em, middleware.Options{}), tr
+	t.Cleanup(func() { _ = s.Close() })
+	if tr.Emitter, err = emitter.New(s, emitter.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	return middleware.New(tr, middleware.Options{}), tr
 }

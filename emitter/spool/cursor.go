@@ -63,33 +63,59 @@ func (s *Spool) Cursor(name string) (*Cursor, error) {
 	return c, nil
 }
 
+// Limits bound a batch.
+type Limits struct {
+	Records int           // at most so many; less than 1 is 1
+	Bytes   int           // no more records once the payloads have so many bytes
+	Linger  time.Duration // a batch that is not full waits for more until its first record is so old
+}
+
 // Next waits for a record that the cursor has not read, and returns it with
-// those that follow and are on disk: at most records of them, and no more after
-// the one that reaches size in bytes. The batch is valid until the next call.
-// The error is ctx's, wraps [ErrClosed], or is one of reading, which may pass.
-func (c *Cursor) Next(ctx context.Context, records int, size int) ([]Record, error) {
+// those that follow and are on disk, within the limits. The batch is valid until
+// the next call. The error is ctx's, wraps [ErrClosed], or is one of reading,
+// which may pass. What has been read is returned even if ctx ends.
+func (c *Cursor) Next(ctx context.Context, limits Limits) ([]Record, error) {
 	c.batch, c.bytes = c.batch[:0], c.bytes[:0]
+	limits.Records = max(limits.Records, 1)
+	var late <-chan time.Time // the batch has waited long enough
 	for {
 		moved, err := c.s.beyond(c.seq)
-		if err != nil {
-			return nil, err
+		if err == nil && moved == nil {
+			if err = c.read(limits); err == nil && len(c.batch) == 0 {
+				continue
+			}
 		}
-		if moved == nil {
-			err := c.read(records, size)
-			if len(c.batch) > 0 {
-				return c.batch, nil // an error comes back with the next call
-			}
-			if err != nil {
-				return nil, fmt.Errorf("read spool: %w", err)
-			}
+		switch {
+		case c.full(limits) || err != nil && len(c.batch) > 0:
+			return c.batch, nil // an error comes back with the next call
+		case err != nil:
+			return nil, fmt.Errorf("read spool: %w", err)
+		case moved == nil:
 			continue
+		case len(c.batch) > 0 && late == nil:
+			wait := time.Until(c.batch[0].Time.Add(limits.Linger))
+			if limits.Linger <= 0 || wait <= 0 {
+				return c.batch, nil
+			}
+			timer := time.NewTimer(min(wait, limits.Linger))
+			defer timer.Stop()
+			late = timer.C
 		}
 		select {
 		case <-moved:
+		case <-late:
+			return c.batch, nil
 		case <-ctx.Done():
+			if len(c.batch) > 0 {
+				return c.batch, nil
+			}
 			return nil, ctx.Err()
 		}
 	}
+}
+
+func (c *Cursor) full(limits Limits) bool {
+	return len(c.batch) >= limits.Records || len(c.batch) > 0 && len(c.bytes) >= limits.Bytes
 }
 
 // beyond returns nil if there are records on disk after seq, else a channel that
@@ -109,8 +135,8 @@ func (s *Spool) beyond(seq uint64) (<-chan struct{}, error) {
 }
 
 // read appends records to the batch, until it is full or what is on disk ends.
-func (c *Cursor) read(records, size int) error {
-	for len(c.batch) < records && len(c.bytes) < size {
+func (c *Cursor) read(limits Limits) error {
+	for !c.full(limits) {
 		v, err := c.view()
 		if err != nil || v.seg == nil {
 			return err
@@ -287,6 +313,9 @@ func (s *Spool) saveMark(m *mark) {
 		_ = s.markFailed(m, err) // counted and told
 	}
 }
+
+// Save saves the mark at once, instead of within a second or 1,000 records.
+func (c *Cursor) Save() { c.s.saveMark(c.m) }
 
 // Confirmed returns up to where everything is done with.
 func (c *Cursor) Confirmed() uint64 {

@@ -81,7 +81,7 @@ func (m *sample) reopen(t *testing.T, rounds int, damage func(f *memFile)) reope
 			t.Fatal(err)
 		}
 		for c.seq < s.Stats().Last {
-			batch, err := c.Next(t.Context(), 100, 1<<20)
+			batch, err := c.Next(t.Context(), Limits{Records: 100, Bytes: 1 << 20})
 			if err != nil {
 				t.Fatal(err)
 			}

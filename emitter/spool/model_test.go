@@ -167,7 +167,9 @@ func (m *model) next(t *rapid.T) {
 	if m.s.Stats().Last <= mc.pos {
 		t.Skip("nothing to read")
 	}
-	batch, err := mc.c.Next(t.Context(), rapid.IntRange(1, 30).Draw(t, "records"), rapid.IntRange(1, 10000).Draw(t, "size"))
+	batch, err := mc.c.Next(t.Context(), Limits{
+		Records: rapid.IntRange(1, 30).Draw(t, "records"), Bytes: rapid.IntRange(1, 10000).Draw(t, "size"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

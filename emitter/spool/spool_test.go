@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,7 +65,7 @@ type entry struct {
 func drain(t *testing.T, c *Cursor, n int) (got []entry) {
 	t.Helper()
 	for c.s.Stats().Last > c.seq {
-		batch, err := c.Next(t.Context(), n, 1<<20)
+		batch, err := c.Next(t.Context(), Limits{Records: n, Bytes: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +151,7 @@ func TestConcurrentAppend(t *testing.T) {
 	}
 	got := map[uint64]string{}
 	for len(got) < writers*each {
-		batch, err := c.Next(t.Context(), 100, 1<<20)
+		batch, err := c.Next(t.Context(), Limits{Records: 100, Bytes: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +175,7 @@ func TestNextWaits(t *testing.T) {
 	c := mustCursor(t, s, "a")
 	got := make(chan string)
 	go func() {
-		batch, err := c.Next(t.Context(), 10, 1<<20)
+		batch, err := c.Next(t.Context(), Limits{Records: 10, Bytes: 1 << 20})
 		if err != nil {
 			t.Error(err)
 			close(got)
@@ -188,7 +189,39 @@ func TestNextWaits(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := c.Next(ctx, 1, 1); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := c.Next(ctx, Limits{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Next = %v", err)
 	}
+}
+
+// TestNextLingers waits for more records until the first one is old enough, the
+// batch is full, or the context ends.
+func TestNextLingers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open("/spool", Options{disk: newMemDisk(1), MinFree: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		c := mustCursor(t, s, "a")
+		start := time.Now()
+		go func() {
+			for i := range 6 {
+				mustAppend(t, s, fmt.Sprint(i))
+				time.Sleep(400 * time.Millisecond)
+			}
+		}()
+		next := func(ctx context.Context, records, want int, after time.Duration) {
+			t.Helper()
+			batch, err := c.Next(ctx, Limits{Records: records, Bytes: 1 << 20, Linger: time.Second})
+			if got := time.Since(start); err != nil || len(batch) != want || got != after {
+				t.Errorf("%d records after %v, %v; want %d after %v", len(batch), got, err, want, after)
+			}
+		}
+		next(t.Context(), 10, 3, time.Second)
+		next(t.Context(), 2, 2, 1600*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		next(ctx, 10, 1, 2100*time.Millisecond)
+	})
 }

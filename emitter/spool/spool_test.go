@@ -205,12 +205,14 @@ func TestNextLingers(t *testing.T) {
 		defer s.Close()
 		c := mustCursor(t, s, "a")
 		start := time.Now()
-		go func() {
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() {
 			for i := range 6 {
 				mustAppend(t, s, fmt.Sprint(i))
 				time.Sleep(400 * time.Millisecond)
 			}
-		}()
+		})
 		next := func(ctx context.Context, records, want int, after time.Duration) {
 			t.Helper()
 			batch, err := c.Next(ctx, Limits{Records: records, Bytes: 1 << 20, Linger: time.Second})

@@ -1,15 +1,18 @@
 package emitter
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 )
 
 // Decode reads one event from its canonical JSON. The event keeps a copy of
-// line as its stored bytes, so that fields which a newer version added travel
-// on unchanged. An error means that line is no event.
+// line, without white space around it, as its stored bytes, so that fields which
+// a newer version added travel on unchanged. An error means that line is no
+// event.
 func Decode(line []byte) (*Event, error) {
 	e := new(Event)
+	line = bytes.Trim(line, " \t\r\n")
 	if err := json.Unmarshal(line, e); err != nil {
 		return nil, fmt.Errorf("decode event: %w", err)
 	}
@@ -17,6 +20,7 @@ func Decode(line []byte) (*Event, error) {
 		return nil, fmt.Errorf("decode event: %w", err)
 	}
 	e.stored = append([]byte(nil), line...)
+	e.sealed = e.Integrity != (Integrity{})
 	return e, nil
 }
 

@@ -121,6 +121,7 @@ func (em *Emitter) Emit(ctx context.Context, e *Event) error {
 		return nil
 	}
 	if e.stored == nil {
+		e.Integrity = Integrity{} // given when it is stored, and by nobody else
 		e.stored = AppendEvent(make([]byte, 0, typicalSize), e)
 	}
 	select {

@@ -39,6 +39,7 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	w.workflow(&e.Workflow)
 	w.trace(&e.Trace)
 	w.metadata(&e.Metadata)
+	w.loss(&e.Loss)
 	w.strs("controls", e.Controls, 16, 16)
 	w.strs("anomalies", e.Anomalies, 64, 16)
 	w.redactions(e.Redactions)
@@ -208,6 +209,17 @@ func (w *writer) metadata(m *Metadata) {
 	w.close(at)
 }
 
+func (w *writer) loss(l *Loss) {
+	at := w.open("loss")
+	w.str("stream", l.Stream, 64)
+	w.seq("first_seq", l.FirstSeq)
+	w.seq("last_seq", l.LastSeq)
+	w.seq("count", l.Count)
+	w.str("cause", l.Cause, 32)
+	w.strs("routes", l.Routes, 64, 32)
+	w.close(at)
+}
+
 func (w *writer) redactions(rs []Redaction) {
 	rs = rs[:min(len(rs), 32)]
 	if len(rs) == 0 {
@@ -234,10 +246,7 @@ func (w *writer) data(d *Data) {
 func (w *writer) integrity(i *Integrity) {
 	at := w.open("integrity")
 	w.str("stream", i.Stream, 64)
-	if i.Seq > 0 {
-		w.key("seq")
-		w.buf = strconv.AppendUint(w.buf, i.Seq, 10)
-	}
+	w.seq("seq", i.Seq)
 	w.str("prev", i.Prev, 64)
 	w.str("hash", i.Hash, 64)
 	w.close(at)
@@ -313,6 +322,13 @@ func (w *writer) int(k string, v int64) {
 func (w *writer) nonZero(k string, v int64) {
 	if v != 0 {
 		w.int(k, v)
+	}
+}
+
+func (w *writer) seq(k string, v uint64) {
+	if v != 0 {
+		w.key(k)
+		w.buf = strconv.AppendUint(w.buf, v, 10)
 	}
 }
 

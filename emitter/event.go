@@ -61,6 +61,8 @@ type Event struct {
 	Trace Trace `json:"trace"`
 	// Measures of the operation.
 	Metadata Metadata `json:"metadata"`
+	// What is missing, of an `audit_loss` event.
+	Loss Loss `json:"loss"`
 	// NIST SP 800-53 Rev. 5 controls that this event is evidence for, beyond AU-2, AU-3, AU-8 and AU-12.
 	Controls []string `json:"controls" max:"16" items:"16"`
 	// What was odd about the exchange, from the closed list below.
@@ -73,6 +75,7 @@ type Event struct {
 	Integrity Integrity `json:"integrity"`
 
 	stored []byte // canonical bytes as decoded or as emitted; nil for an event under construction
+	sealed bool   // stored came with an integrity in it
 }
 
 // Observer is the process that wrote the event.
@@ -286,6 +289,22 @@ type Extra struct {
 	Operations Int `json:"operations"`
 }
 
+// Loss names events that are missing.
+type Loss struct {
+	// Chain that they are missing from, where that is not the event's own.
+	Stream string `json:"stream" max:"64"`
+	// Lowest `integrity.seq` that is missing.
+	FirstSeq uint64 `json:"first_seq"`
+	// Highest `integrity.seq` that is missing; between the two some may be there.
+	LastSeq uint64 `json:"last_seq"`
+	// How many are missing; at most so many where the cause is `torn_tail`, `cut_tail` or `damaged`.
+	Count uint64 `json:"count"`
+	// `spool_full`, `write_failed` or `drop_oldest`: there was no room, or the disk failed; `torn_tail`, `cut_tail` or `damaged`: what was stored cannot be read any more.
+	Cause string `json:"cause" max:"32" au3:"outcome"`
+	// Destinations that will miss them; none named: all.
+	Routes []string `json:"routes" max:"64" items:"32" au3:"where"`
+}
+
 // Redaction names one thing that was taken out.
 type Redaction struct {
 	// Where it stood.
@@ -310,7 +329,7 @@ const MaxData = 64 << 10
 type Integrity struct {
 	// Id of the chain.
 	Stream string `json:"stream" max:"64"`
-	// Number in the chain, from 1, without holes.
+	// Number in the chain, from 1. An `audit_loss` event tells of each hole.
 	Seq uint64 `json:"seq"`
 	// Hash of the event before this one, hex.
 	Prev string `json:"prev" max:"64"`
@@ -351,6 +370,15 @@ func NewEvent(t Type) *Event {
 	}
 }
 
+// NewLoss returns the event that tells of a loss.
+func NewLoss(l Loss) *Event {
+	e := NewEvent(TypeAuditLoss)
+	e.Conclude(OutcomeError, "")
+	e.Loss = l
+	e.Severity, e.Controls = SeverityOf(e), ControlsOf(e)
+	return e
+}
+
 // Conclude sets how the operation ended; reason is empty for a plain success.
 func (e *Event) Conclude(o Outcome, r Reason) { e.Outcome, e.Reason = o, r }
 
@@ -365,9 +393,9 @@ func (e *Event) Child(t Type) *Event {
 	return c
 }
 
-// Stored returns the canonical bytes of an event that was decoded or emitted,
+// Stored returns the canonical bytes of an event as it was decoded or emitted,
 // without a line end, and nil for one under construction. The caller must not
-// change them.
+// change them. See [AppendStored].
 func (e *Event) Stored() []byte { return e.stored }
 
 // NewID returns a new UUIDv7; the ids of one process rise.

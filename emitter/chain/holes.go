@@ -68,14 +68,20 @@ func (v *Verifier) name(s *stream, at Place, own uint64, l *emitter.Loss) {
 		return
 	}
 	g := gapOf(s, at, l)
-	if missing <= l.Count {
-		g.Missing = v.fill(s, l.FirstSeq, l.LastSeq)
+	if missing <= l.Count || skipsAhead(l.Cause) {
+		g.Missing = min(v.fill(s, l.FirstSeq, l.LastSeq), l.Count)
 		v.gap(s, g)
 		return
 	}
 	if s.named = append(s.named, loss{*g, l.Count}); len(s.named) > maxLosses {
 		v.settle(s)
 	}
+}
+
+// skipsAhead reports whether a loss of this cause names more seqs than can have
+// been records: after damage at the end of a spool they go on far ahead.
+func skipsAhead(cause string) bool {
+	return cause == string(spool.CauseTorn) || cause == string(spool.CauseCut)
 }
 
 // rejoins reports whether r tells that the end of the chain was lost in the

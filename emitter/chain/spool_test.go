@@ -66,7 +66,7 @@ func deliver(t *testing.T, s *spool.Spool, c *spool.Cursor) string {
 	t.Helper()
 	var b []byte
 	for c.Confirmed() < s.Stats().Last {
-		batch, err := c.Next(t.Context(), 100, 1<<20)
+		batch, err := c.Next(t.Context(), spool.Limits{Records: 100, Bytes: 1<<20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +202,7 @@ func TestSpoolOwnGapRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	store(t, s, 2000, 500)
-	batch, err := c.Next(t.Context(), 1000, 1<<20)
+	batch, err := c.Next(t.Context(), spool.Limits{Records: 1000, Bytes: 1<<20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,13 +232,21 @@ func TestSpoolTorn(t *testing.T) {
 	}
 	end := len(bytes.TrimRight(b, "\x00"))
 	copied := t.TempDir()
-	if err := os.WriteFile(filepath.Join(copied, filepath.Base(segments[0])), slices.Concat(b[:end-30], make([]byte, 30)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(copied, filepath.Base(segments[0])), slices.Concat(b[:end-30], make([]byte, len(b)-end+30)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r := checkSpool(t, copied)
 	wantFound(t, r)
 	if r.Streams[0].Last != 4 {
 		t.Errorf("stream %+v", r.Streams[0])
+	}
+
+	s = openSpool(t, copied, spool.Options{}) // goes on far ahead, and says so
+	store(t, s, 3, 100)
+	r = checkSpool(t, copied)
+	wantFound(t, r)
+	if len(r.Gaps) != 1 || r.Gaps[0].Cause != string(spool.CauseTorn) || r.Gaps[0].Missing > 10 || r.Gaps[0].Last < 1000 {
+		t.Errorf("gaps %+v", r.Gaps)
 	}
 }
 

@@ -148,6 +148,7 @@ func (em *Emitter) store(ctx context.Context, events ...*Event) error {
 			continue
 		}
 		if e.stored == nil {
+			e.Integrity = Integrity{} // given when it is delivered, and by nobody else
 			e.stored = AppendEvent(make([]byte, 0, typicalSize), e)
 		}
 		payloads = append(payloads, e.stored)

@@ -301,7 +301,7 @@ type Loss struct {
 	LastSeq uint64 `json:"last_seq"`
 	// How many are missing; at most so many where the cause is `torn_tail`, `cut_tail` or `damaged`.
 	Count uint64 `json:"count"`
-	// `spool_full`, `write_failed` or `drop_oldest`: there was no room, or the disk failed; `torn_tail`, `cut_tail` or `damaged`: what was stored cannot be read any more.
+	// `spool_full`, `write_failed` or `drop_oldest`: there was no room, or the disk failed; `torn_tail`, `cut_tail` or `damaged`: what was stored cannot be read any more; `refused`: the destination does not take it, it is kept with the dead letters.
 	Cause string `json:"cause" max:"32" au3:"outcome"`
 	// Destinations that will miss them; none named: all.
 	Routes []string `json:"routes" max:"64" items:"32" au3:"where"`

@@ -2,6 +2,7 @@ package formats
 
 import (
 	"cmp"
+	"fmt"
 	"strconv"
 	"unicode/utf8"
 
@@ -29,6 +30,10 @@ func Compact(dst []byte, e *emitter.Event) []byte {
 	}
 	if e.Reason != "" {
 		dst = word(append(dst, ' '), string(e.Reason))
+	}
+	if l := &e.Loss; l.Count > 0 {
+		dst = fmt.Appendf(dst, " %d of seqs %d to %d ", l.Count, l.FirstSeq, l.LastSeq)
+		dst = word(dst, l.Cause)
 	}
 	if d := e.Metadata.Extra.DurationMS; d.Set {
 		dst = append(strconv.AppendInt(append(dst, ' '), d.Value, 10), "ms"...)

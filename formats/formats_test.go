@@ -28,6 +28,9 @@ func TestCompact(t *testing.T) {
 	}{
 		{"full", func(*emitter.Event) {}, "13:39:50.678 failure mcp_tool_call     github_create_issue->create_issue tool_error 12ms alice@203.0.113.9"},
 		{"bare", func(e *emitter.Event) { *e = emitter.Event{Type: "t", Outcome: "o"} }, "00:00:00.000 o       t                 -"},
+		{"loss", func(e *emitter.Event) {
+			*e = *emitter.NewLoss(emitter.Loss{FirstSeq: 5, LastSeq: 9, Count: 3, Cause: "spool_full"})
+		}, "00:00:00.000 error   audit_loss        3 of seqs 5 to 9 spool_full -"},
 		{"hostile", func(e *emitter.Event) {
 			e.Target.Name, e.Target.Tool = "a\x1b[2J\nb", ""
 			e.Subjects.User = "bob@1.2.3.4 x"
@@ -70,6 +73,11 @@ func TestJSONIsTheStoredBytes(t *testing.T) {
 	}
 	if got := string(JSON([]byte("x"), e)); got != "x"+line {
 		t.Errorf("got %s", got)
+	}
+	e.Integrity = emitter.Integrity{Stream: "s", Seq: 7, Prev: "p", Hash: "h"}
+	placed := line[:len(line)-1] + `,"integrity":{"stream":"s","seq":7,"prev":"p","hash":"h"}}`
+	if got := string(JSON([]byte("x"), e)); got != "x"+placed {
+		t.Errorf("with its place: %s", got)
 	}
 	fresh := sample()
 	if got, want := string(JSON(nil, fresh)), string(emitter.AppendEvent(nil, fresh)); got != want {

@@ -1,12 +1,18 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 )
 
 func TestMain(m *testing.M) {
@@ -14,8 +20,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the real program by the scripts in testdata. $upstream is a
-// server that answers every POST with a JSON-RPC result, $refused an address
-// where nobody listens.
+// server that answers every POST with a JSON-RPC result, $busy an address
+// that is taken, $esc an escape character.
 func TestScripts(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -28,11 +34,29 @@ func TestScripts(t *testing.T) {
 	}
 	t.Cleanup(func() { busy.Close() })
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir:  "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"trail": writeTrail},
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("esc", "\x1b")
 			env.Setenv("upstream", upstream.URL)
 			env.Setenv("busy", busy.Addr().String())
 			return nil
 		},
 	})
+}
+
+// writeTrail is the script command trail: it writes the lines of the chain's
+// test vectors to trail.jsonl, and a spool with three records to the folder
+// spool.
+func writeTrail(ts *testscript.TestScript, _ bool, _ []string) {
+	page, err := os.ReadFile("../../docs/chain-vectors.json")
+	ts.Check(err)
+	var vectors struct{ Trail []string }
+	ts.Check(json.Unmarshal(page, &vectors))
+	ts.Check(os.WriteFile(ts.MkAbs("trail.jsonl"), []byte(strings.Join(vectors.Trail, "\n")+"\n"), 0o600))
+	s, err := spool.Open(ts.MkAbs("spool"), spool.Options{MinFree: -1})
+	ts.Check(err)
+	_, err = s.Append(context.Background(), spool.Ordinary, []byte("{}"), []byte("{}"), []byte("{}"))
+	ts.Check(err)
+	ts.Check(s.Close())
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -108,9 +107,6 @@ func (p *program) openTail(args []string, follow bool) (io.ReadCloser, error) {
 	if len(args) > 0 {
 		path = args[0]
 	}
-	if path == "-" {
-		return io.NopCloser(p.stdin), nil
-	}
 	if path == "" {
 		cfg, _, err := config.Load(p.environ, config.LoadOptions{Known: typeNames()})
 		if err != nil {
@@ -122,10 +118,10 @@ func (p *program) openTail(args []string, follow bool) (io.ReadCloser, error) {
 		}
 		path = cfg.Files[i].Path
 	}
-	if follow {
+	if follow && path != "-" {
 		return openFollower(path)
 	}
-	return os.Open(path)
+	return p.openInput(path)
 }
 
 // filter returns what decides whether an event is shown.

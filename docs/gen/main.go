@@ -48,9 +48,14 @@ func pages(root string) (map[string][]byte, error) {
 	if err := config.WriteEnvExample(&example); err != nil {
 		return nil, err
 	}
+	v, err := vectorsPage()
+	if err != nil {
+		return nil, err
+	}
 	return map[string][]byte{
 		"docs/events.md":             eventsPage(fields),
 		"docs/schema/event-1.0.json": append(s, '\n'),
+		"docs/chain-vectors.json":    v,
 		"docs/configuration.md":      conf.Bytes(),
 		"docs/redaction.md":          redactionPage(),
 		".env.example":               example.Bytes(),

@@ -59,6 +59,7 @@ func (s *Spool) failed(g *group, err error, now time.Time) {
 		}
 		for _, gap := range lost.gaps {
 			gap.Last = lost.last // the seq that its record had is missing too
+			gap.Count++
 			s.gaps.add(gap)
 		}
 	}

@@ -58,12 +58,14 @@ func openLog(d disk, dir string) (*Log, error) {
 func (l *Log) Stream() Stream { return l.stream }
 
 // Records yields the records in order, and a [*DamageError] in the place of what
-// does not verify. Any other error ends it. The payload of a record is valid
+// does not verify. Any other error ends it, also when a segment is removed that is
+// about to be read: then the next try may see it all. The payload of a record is valid
 // until the next one. Zeros and an unfinished write at the end are no damage.
 func (l *Log) Records() iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
+		begun := false // a record was yielded, so none may be missing from then on
 		for i, seg := range l.segments {
-			r := logReader{log: l, seg: seg, seq: seg.first - 1, limit: ^uint64(0), yield: yield}
+			r := logReader{log: l, seg: seg, seq: seg.first - 1, limit: ^uint64(0), begun: &begun, yield: yield}
 			if i < len(l.segments)-1 {
 				r.limit = l.segments[i+1].first
 			}
@@ -80,6 +82,7 @@ type logReader struct {
 	seg   *segment
 	seq   uint64 // the last one read
 	limit uint64 // records before this seq
+	begun *bool
 	yield func(Record, error) bool
 }
 
@@ -89,7 +92,7 @@ func (r *logReader) run() bool {
 		return true
 	}
 	f, err := r.log.disk.Read(filepath.Join(r.log.dir, r.seg.name))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && !*r.begun {
 		return true // removed since, by the process that may
 	}
 	if err != nil {
@@ -104,7 +107,7 @@ func (r *logReader) run() bool {
 		case err == nil && h.class == classEnd && r.limit == ^uint64(0):
 			return true
 		case err == nil && h.seq < r.limit && h.class != classEnd:
-			r.seq = h.seq
+			r.seq, *r.begun = h.seq, true
 			if !r.yield(recordOf(&h, payload), nil) {
 				return false
 			}

@@ -53,7 +53,7 @@ func (s *Spool) recoverTail() error {
 			s.noteDamage(hole)
 		}
 	case reach > 0:
-		s.setEnd(position{seq: reach - 1}) // what came before has been removed
+		s.setEnd(junk[len(junk)-1].last) // what came before has been removed
 	}
 	s.noteEnd(t, junk, reach)
 	if len(s.gaps) > 0 && s.flush() != nil {

@@ -26,6 +26,7 @@ func (s *Spool) commit() {
 		s.gathering.lead <- struct{}{}
 	} else {
 		s.committing = false
+		s.flushSoon()
 	}
 	s.mu.Unlock()
 	close(g.done)
@@ -74,7 +75,7 @@ func (s *Spool) write(g *group) error {
 	if len(g.data) == 0 && s.fault.err == nil {
 		return nil
 	}
-	if s.active == nil || s.spoiled || s.current.end+int64(len(g.data)) > s.current.room {
+	if s.active == nil || s.spoiled || s.current.room-s.current.end < s.least(g) {
 		if err := s.roll(len(g.data)); err != nil {
 			return err
 		}
@@ -92,6 +93,15 @@ func (s *Spool) write(g *group) error {
 		return err
 	}
 	return s.put(g)
+}
+
+// least returns the room that a segment must have for g: after a fault more than
+// g takes, so that what little is left in the active one is no sign of health.
+func (s *Spool) least(g *group) int64 {
+	if s.fault.err != nil {
+		return max(int64(len(g.data)), min(minRoom, s.opt.segmentSize)-recordsFrom)
+	}
+	return int64(len(g.data))
 }
 
 // put writes g behind the last record of the active segment and syncs it. After

@@ -1,6 +1,9 @@
 package spool
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // maxGroup is the size in bytes from which a group takes no more: who comes then
 // waits for the commit that is under way.
@@ -44,12 +47,44 @@ func (s *Spool) wait(ctx context.Context, g *group, lead bool) error {
 			return g.err
 		case <-g.lead:
 		case <-ctx.Done():
+			s.desert(g)
 			return ErrUnconfirmed
 		}
 	}
 	s.commit()
 	<-g.done
 	return g.err
+}
+
+// desert takes a member out of g that waits no longer.
+func (s *Spool) desert(g *group) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.members--; g.members > 0 {
+		return
+	}
+	select {
+	case <-g.lead: // it was to commit
+		s.committing = false
+		s.flushSoon()
+	default:
+	}
+}
+
+// flushSoon makes sure that what has gathered is committed, though nobody waits
+// for it; s.mu is held.
+func (s *Spool) flushSoon() {
+	if s.flushing == nil && len(s.gathering.data) > 0 {
+		s.flushing = time.AfterFunc(AsyncDelay, s.flushLate)
+	}
+}
+
+// flushLate commits what nobody waits for.
+func (s *Spool) flushLate() {
+	s.mu.Lock()
+	s.flushing = nil
+	s.mu.Unlock()
+	_ = s.flush() // a failure is counted, told and in the log
 }
 
 // flush commits what has gathered, and the gaps that are not told yet. After

@@ -51,7 +51,7 @@ type Spool struct {
 	marks      map[string]*mark
 	aside      int64 // bytes in the folder besides segments
 	closed     bool
-	flushing   *time.Timer // of Async mode; nil: nothing waits
+	flushing   *time.Timer // commits what nobody waits for; nil: there is nothing
 	stats      Stats
 	hasher     hash.Hash
 

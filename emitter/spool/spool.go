@@ -64,6 +64,8 @@ type Spool struct {
 	number  uint64 // of the newest segment
 	sparse  bool   // the active segment's blocks are not its own yet
 	spoiled bool   // a write to the active segment failed: it gets no other
+	zeroed  int64  // the active segment has been written up to here or further
+	crowd   int    // members of the last group
 	spare   []byte
 }
 

@@ -116,7 +116,7 @@ func (s *Spool) encodeOne(h *header, payload []byte) {
 	h.seq, h.prev = s.seq, s.head
 	g := s.gathering
 	g.data = appendRecord(g.data, h, payload)
-	s.head = link(s.hasher, s.stream, s.head, s.seq, payload)
+	s.head = s.linker.link(s.stream, s.head, s.seq, payload)
 	if g.last == 0 {
 		g.first = s.seq
 	}

@@ -2,11 +2,21 @@ package spool
 
 import "time"
 
+// zeroAhead is how many bytes of zeros are written behind a small group that
+// enters blocks which have never been written. On ext4 the syncs of the next
+// ones take a fifth to a third less time then, since these blocks need not be
+// noted as written. Large groups gain nothing from writing all bytes twice.
+const zeroAhead = 512 << 10
+
+var blank [zeroAhead]byte
+
 // commit writes the gathering group and hands over to a member of the next one.
 // Only the caller that holds the token calls it.
 func (s *Spool) commit() {
 	s.mu.Lock()
+	s.linger()
 	g := s.gathering
+	s.crowd = g.members
 	s.gathering = newGroup(s.spare)
 	s.spare = nil
 	s.inFlight = int64(len(g.data))
@@ -111,7 +121,7 @@ func (s *Spool) put(g *group) error {
 		return nil
 	}
 	sign(g.data, s.current.seed)
-	if _, err := s.active.WriteAt(g.data, s.current.end); err != nil {
+	if err := s.place(g.data); err != nil {
 		s.spoiled = true
 		s.count(&s.stats.WriteErrors)
 		return err
@@ -126,6 +136,20 @@ func (s *Spool) put(g *group) error {
 	s.current.end += int64(len(g.data))
 	s.resize(s.current, s.current.end)
 	return nil
+}
+
+// place writes data behind the last record of the active segment.
+func (s *Spool) place(data []byte) error {
+	if _, err := s.active.WriteAt(data, s.current.end); err != nil {
+		return err
+	}
+	end := s.current.end + int64(len(data))
+	if end <= s.zeroed || len(data) > smallGroup || s.sparse {
+		return nil
+	}
+	s.zeroed = min(end+zeroAhead, s.current.room)
+	_, err := s.active.WriteAt(blank[:s.zeroed-end], end)
+	return err
 }
 
 // resize notes the bytes that seg takes; s.mu is held.

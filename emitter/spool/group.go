@@ -2,12 +2,21 @@ package spool
 
 import (
 	"context"
+	"runtime"
 	"time"
 )
 
 // maxGroup is the size in bytes from which a group takes no more: who comes then
 // waits for the commit that is under way.
 const maxGroup = 4 << 20
+
+// smallGroup is the size in bytes up to which the number of syncs counts, not
+// what they write.
+const smallGroup = 96 << 10
+
+// maxLinger is how often a commit lets other goroutines run first: each time may
+// take long where many have work to do.
+const maxLinger = 4
 
 // group is what one commit writes: the records of all who came while the commit
 // before it was under way. Guarded by Spool.mu until it is being written.
@@ -85,6 +94,21 @@ func (s *Spool) flushLate() {
 	s.flushing = nil
 	s.mu.Unlock()
 	_ = s.flush() // a failure is counted, told and in the log
+}
+
+// linger lets those join whom the commit before has woken, while the group is
+// small and more of them come. Else they would just miss it, each time: writers
+// would form two halves that wait for each other's syncs. With large groups that
+// is better, since one half is encoded while the other one is written. s.mu is
+// held, and given up meanwhile.
+func (s *Spool) linger() {
+	g := s.gathering
+	for turn, seen := 0, 0; turn < maxLinger && seen < g.members && g.members < s.crowd && len(g.data) < smallGroup; turn++ {
+		seen = g.members
+		s.mu.Unlock()
+		runtime.Gosched()
+		s.mu.Lock()
+	}
 }
 
 // flush commits what has gathered, and the gaps that are not told yet. After

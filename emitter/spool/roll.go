@@ -31,6 +31,7 @@ func (s *Spool) roll(need int) error {
 		name: segmentName(h.number, h.first), number: h.number, first: h.first,
 		seed: seedOf(s.stream, h.number), room: size, end: recordsFrom,
 	}
+	s.zeroed = 0
 	old, oldSeg := s.active, s.current
 	s.mu.Lock()
 	s.active, s.current, s.sparse, s.spoiled = f, seg, sparse, false

@@ -201,7 +201,7 @@ func (s *Spool) scanTail(t *tail, sc *scanner) error {
 				open = &before
 			}
 			t.records++
-			t.last = position{seq: h.seq, hash: link(s.hasher, s.stream, h.prev, h.seq, payload)}
+			t.last = position{seq: h.seq, hash: s.linker.link(s.stream, h.prev, h.seq, payload)}
 			t.end = sc.off
 			continue
 		case !errors.Is(err, errInvalid) && !errors.Is(err, io.EOF):

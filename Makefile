@@ -39,8 +39,9 @@ peers:
 	@sh integration/need.sh go git gcc node npm
 	cd integration/npm && npm ci --no-audit --no-fund --loglevel=error
 
-bench: ## what the audit costs, beside the bare handlers
+bench: ## what the audit costs, beside the bare handlers; then the spool, beside other stores
 	go test -run '^$$' -bench . -benchmem ./emitter ./middleware ./middleware/internal/...
+	cd integration && go run ./spoolbench
 
 docs: ## the generated pages
 	go run ./docs/gen

@@ -30,9 +30,7 @@ func (s *Spool) Append(ctx context.Context, p Priority, payloads ...[]byte) (uin
 	first := s.seq + 1
 	s.encode(payloads)
 	if s.opt.Durability == Async && len(s.gathering.data) < AsyncBytes {
-		if s.flushing == nil {
-			s.flushing = time.AfterFunc(AsyncDelay, s.flushLate)
-		}
+		s.flushSoon()
 		s.mu.Unlock()
 		return first, nil
 	}
@@ -42,14 +40,6 @@ func (s *Spool) Append(ctx context.Context, p Priority, payloads ...[]byte) (uin
 		return first, fmt.Errorf("append: %w", err)
 	}
 	return first, nil
-}
-
-// flushLate commits what Append left in memory in Async mode.
-func (s *Spool) flushLate() {
-	s.mu.Lock()
-	s.flushing = nil
-	s.mu.Unlock()
-	_ = s.flush() // a failure is counted, told and in the log
 }
 
 func measure(payloads [][]byte) (int64, error) {
@@ -126,7 +116,7 @@ func (s *Spool) encodeOne(h *header, payload []byte) {
 	h.seq, h.prev = s.seq, s.head
 	g := s.gathering
 	g.data = appendRecord(g.data, h, payload)
-	s.head = link(s.hasher, s.stream, s.head, s.seq, payload)
+	s.head = s.linker.link(s.stream, s.head, s.seq, payload)
 	if g.last == 0 {
 		g.first = s.seq
 	}

@@ -2,11 +2,21 @@ package spool
 
 import "time"
 
+// zeroAhead is how many bytes of zeros are written behind a small group that
+// enters blocks which have never been written. On ext4 the syncs of the next
+// ones take a fifth to a third less time then, since these blocks need not be
+// noted as written. Large groups gain nothing from writing all bytes twice.
+const zeroAhead = 512 << 10
+
+var blank [zeroAhead]byte
+
 // commit writes the gathering group and hands over to a member of the next one.
 // Only the caller that holds the token calls it.
 func (s *Spool) commit() {
 	s.mu.Lock()
+	s.linger()
 	g := s.gathering
+	s.crowd = g.members
 	s.gathering = newGroup(s.spare)
 	s.spare = nil
 	s.inFlight = int64(len(g.data))
@@ -26,6 +36,7 @@ func (s *Spool) commit() {
 		s.gathering.lead <- struct{}{}
 	} else {
 		s.committing = false
+		s.flushSoon()
 	}
 	s.mu.Unlock()
 	close(g.done)
@@ -74,7 +85,7 @@ func (s *Spool) write(g *group) error {
 	if len(g.data) == 0 && s.fault.err == nil {
 		return nil
 	}
-	if s.active == nil || s.spoiled || s.current.end+int64(len(g.data)) > s.current.room {
+	if s.active == nil || s.spoiled || s.current.room-s.current.end < s.least(g) {
 		if err := s.roll(len(g.data)); err != nil {
 			return err
 		}
@@ -94,6 +105,15 @@ func (s *Spool) write(g *group) error {
 	return s.put(g)
 }
 
+// least returns the room that a segment must have for g: after a fault more than
+// g takes, so that what little is left in the active one is no sign of health.
+func (s *Spool) least(g *group) int64 {
+	if s.fault.err != nil {
+		return max(int64(len(g.data)), min(minRoom, s.opt.segmentSize)-recordsFrom)
+	}
+	return int64(len(g.data))
+}
+
 // put writes g behind the last record of the active segment and syncs it. After
 // an error the segment is spoiled.
 func (s *Spool) put(g *group) error {
@@ -101,7 +121,7 @@ func (s *Spool) put(g *group) error {
 		return nil
 	}
 	sign(g.data, s.current.seed)
-	if _, err := s.active.WriteAt(g.data, s.current.end); err != nil {
+	if err := s.place(g.data); err != nil {
 		s.spoiled = true
 		s.count(&s.stats.WriteErrors)
 		return err
@@ -116,6 +136,20 @@ func (s *Spool) put(g *group) error {
 	s.current.end += int64(len(g.data))
 	s.resize(s.current, s.current.end)
 	return nil
+}
+
+// place writes data behind the last record of the active segment.
+func (s *Spool) place(data []byte) error {
+	if _, err := s.active.WriteAt(data, s.current.end); err != nil {
+		return err
+	}
+	end := s.current.end + int64(len(data))
+	if end <= s.zeroed || len(data) > smallGroup || s.sparse {
+		return nil
+	}
+	s.zeroed = min(end+zeroAhead, s.current.room)
+	_, err := s.active.WriteAt(blank[:s.zeroed-end], end)
+	return err
 }
 
 // resize notes the bytes that seg takes; s.mu is held.

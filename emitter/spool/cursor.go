@@ -38,6 +38,8 @@ func (s *Spool) Cursor(name string) (*Cursor, error) {
 	if _, err := markFile(name); err != nil {
 		return nil, err
 	}
+	s.trimming.Lock() // a new one begins with a segment that stays
+	defer s.trimming.Unlock()
 	s.mu.Lock()
 	m := s.marks[name]
 	switch {

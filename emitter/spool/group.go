@@ -1,10 +1,22 @@
 package spool
 
-import "context"
+import (
+	"context"
+	"runtime"
+	"time"
+)
 
 // maxGroup is the size in bytes from which a group takes no more: who comes then
 // waits for the commit that is under way.
 const maxGroup = 4 << 20
+
+// smallGroup is the size in bytes up to which the number of syncs counts, not
+// what they write.
+const smallGroup = 96 << 10
+
+// maxLinger is how often a commit lets other goroutines run first: each time may
+// take long where many have work to do.
+const maxLinger = 4
 
 // group is what one commit writes: the records of all who came while the commit
 // before it was under way. Guarded by Spool.mu until it is being written.
@@ -44,12 +56,59 @@ func (s *Spool) wait(ctx context.Context, g *group, lead bool) error {
 			return g.err
 		case <-g.lead:
 		case <-ctx.Done():
+			s.desert(g)
 			return ErrUnconfirmed
 		}
 	}
 	s.commit()
 	<-g.done
 	return g.err
+}
+
+// desert takes a member out of g that waits no longer.
+func (s *Spool) desert(g *group) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.members--; g.members > 0 {
+		return
+	}
+	select {
+	case <-g.lead: // it was to commit
+		s.committing = false
+		s.flushSoon()
+	default:
+	}
+}
+
+// flushSoon makes sure that what has gathered is committed, though nobody waits
+// for it; s.mu is held.
+func (s *Spool) flushSoon() {
+	if s.flushing == nil && len(s.gathering.data) > 0 {
+		s.flushing = time.AfterFunc(AsyncDelay, s.flushLate)
+	}
+}
+
+// flushLate commits what nobody waits for.
+func (s *Spool) flushLate() {
+	s.mu.Lock()
+	s.flushing = nil
+	s.mu.Unlock()
+	_ = s.flush() // a failure is counted, told and in the log
+}
+
+// linger lets those join whom the commit before has woken, while the group is
+// small and more of them come. Else they would just miss it, each time: writers
+// would form two halves that wait for each other's syncs. With large groups that
+// is better, since one half is encoded while the other one is written. s.mu is
+// held, and given up meanwhile.
+func (s *Spool) linger() {
+	g := s.gathering
+	for turn, seen := 0, 0; turn < maxLinger && seen < g.members && g.members < s.crowd && len(g.data) < smallGroup; turn++ {
+		seen = g.members
+		s.mu.Unlock()
+		runtime.Gosched()
+		s.mu.Lock()
+	}
 }
 
 // flush commits what has gathered, and the gaps that are not told yet. After

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -83,6 +84,7 @@ type logReader struct {
 	seq   uint64 // the last one read
 	limit uint64 // records before this seq
 	begun *bool
+	held  []Record // of an Append whose end has not been read
 	yield func(Record, error) bool
 }
 
@@ -107,8 +109,8 @@ func (r *logReader) run() bool {
 		case err == nil && h.class == classEnd && r.limit == ^uint64(0):
 			return true
 		case err == nil && h.seq < r.limit && h.class != classEnd:
-			r.seq, *r.begun = h.seq, true
-			if !r.yield(recordOf(&h, payload), nil) {
+			r.seq = h.seq
+			if !r.take(recordOf(&h, payload)) {
 				return false
 			}
 		case err == nil || errors.Is(err, errInvalid) || errors.Is(err, io.EOF):
@@ -117,6 +119,31 @@ func (r *logReader) run() bool {
 			}
 		default:
 			r.yield(Record{}, fmt.Errorf("%s: %w", r.seg.name, err))
+			return false
+		}
+	}
+	return r.release()
+}
+
+// take yields a record, and holds those of one Append until it has the last: at
+// the end of the log it may be half written.
+func (r *logReader) take(rec Record) bool {
+	if !rec.More && len(r.held) == 0 {
+		*r.begun = true
+		return r.yield(rec, nil)
+	}
+	rec.Payload = bytes.Clone(rec.Payload)
+	r.held = append(r.held, rec)
+	return rec.More || r.release()
+}
+
+// release yields the records that were held.
+func (r *logReader) release() bool {
+	held := r.held
+	r.held = nil
+	for _, rec := range held {
+		*r.begun = true
+		if !r.yield(rec, nil) {
 			return false
 		}
 	}
@@ -134,6 +161,9 @@ func (r *logReader) skip(sc *scanner) (more, ok bool) {
 	}
 	if next == 0 && r.limit == ^uint64(0) {
 		return false, true // the end of the log
+	}
+	if !r.release() {
+		return false, false
 	}
 	if next > 0 {
 		d.Last = next - 1

@@ -139,6 +139,9 @@ func (s *Spool) loadMark(m *mark, file string) error {
 		}
 	}
 	if !valid {
+		if len(s.segments) > 0 {
+			m.confirmed = s.segments[0].first - 1
+		}
 		s.opt.Log.Warn("a cursor of the spool is lost and begins with the oldest record", "dir", s.dir, "cursor", m.name)
 	}
 	return nil
@@ -162,6 +165,9 @@ func (s *Spool) save(m *mark) error {
 	f, err := s.disk.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err = s.disk.Create(path)
+		if err == nil { // later it must not need space
+			_, err = f.WriteAt(make([]byte, 2*markBlock), 0)
+		}
 	}
 	if err != nil {
 		return err

@@ -38,7 +38,8 @@ const (
 	DefaultMinFree = 64 << 20 // enough for others on the disk to say that it is full
 	MaxSegment     = 64 << 20 // bytes of a segment where the quota is large; else a sixteenth of it
 	minSegment     = 128 << 10
-	reservedShare  = 8 // one part in so many is the default of Options.Reserved
+	minRoom        = 64 << 10 // a segment is made for no less: where there is none, nothing can be stored
+	reservedShare  = 8        // one part in so many is the default of Options.Reserved
 )
 
 // Options of a [Spool]. The zero value works.

@@ -24,18 +24,27 @@ func (s *Spool) limit(p Priority) int64 {
 	return s.opt.MaxSize - s.opt.Reserved
 }
 
-// room makes sure that size more bytes may be stored; s.mu is held.
+// room makes sure that size more bytes may be stored; s.mu is held, but not
+// while old records are removed.
 func (s *Spool) room(p Priority, size int64) error {
-	if s.fault.waits(time.Now()) {
-		return s.fault.err
-	}
-	for s.used()+size > s.limit(p) {
+	for {
+		if s.fault.waits(time.Now()) {
+			return s.fault.err
+		}
+		if s.used()+size <= s.limit(p) {
+			return nil
+		}
 		// Who has not proved who he is may not push out the evidence of others.
-		if s.opt.Full != DropOldest || p != Preferred || !s.dropOldest() {
+		if s.opt.Full != DropOldest || p != Preferred {
+			return s.fullError(p)
+		}
+		s.mu.Unlock()
+		dropped := s.dropOldest()
+		s.mu.Lock()
+		if !dropped {
 			return s.fullError(p)
 		}
 	}
-	return nil
 }
 
 func (s *Spool) fullError(p Priority) error {
@@ -88,37 +97,58 @@ func (s *Spool) roomAgain(p Priority) {
 }
 
 // dropOldest removes the oldest segment that is not being written, notes what
-// is lost and for whom, and says whether there was one; s.mu is held.
+// is lost and for whom, and says whether there was one.
 func (s *Spool) dropOldest() bool {
+	s.trimming.Lock()
+	defer s.trimming.Unlock()
+	s.mu.Lock()
 	if len(s.segments) < 2 || s.segments[0] == s.current {
+		s.mu.Unlock()
 		return false
 	}
-	seg, last := s.segments[0], s.segments[1].first-1
-	if err := s.disk.Remove(filepath.Join(s.dir, seg.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.stats.UnlinkErrors++
+	name := s.segments[0].name
+	s.mu.Unlock()
+	if !s.removeSegment(name) {
 		return false
 	}
-	_ = s.disk.SyncDir(s.dir) // a name that comes back is read again
+	s.mu.Lock()
+	s.noteDropped()
 	s.forgetSegment()
+	s.mu.Unlock()
+	_ = s.saveMarks() // else the next start tells of it once more
+	return true
+}
+
+// noteDropped notes what is lost with the oldest segment; s.mu is held.
+func (s *Spool) noteDropped() {
+	first, last := s.segments[0].first, s.segments[1].first-1
 	from, lagging := last+1, []string(nil)
 	for _, m := range s.sortedMarks() {
 		if m.confirmed < last {
 			lagging = append(lagging, m.name)
-			from = min(from, max(m.confirmed+1, seg.first))
+			from = min(from, max(m.confirmed+1, first))
 			m.move(last)
-			s.saveSoon(m)
 		}
 	}
 	if len(s.marks) == 0 {
-		from = seg.first
+		from = first
 	}
 	if from > last {
-		return true // everybody had it
+		return // everybody had it
 	}
 	n := last - from + 1
 	s.stats.DroppedOldest += n
 	s.gaps.add(Gap{First: from, Last: last, Count: n, Cause: CauseDropOldest, Cursors: lagging})
 	s.opt.Log.Error("the spool is full: the oldest records were removed", "dir", s.dir, "first_seq", from, "last_seq", last, "cursors", lagging)
+}
+
+// removeSegment removes the file of a segment and says whether it is gone.
+func (s *Spool) removeSegment(name string) bool {
+	if err := s.disk.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.unlinkFailed(err)
+		return false
+	}
+	_ = s.disk.SyncDir(s.dir) // a name that comes back is read or removed again
 	return true
 }
 
@@ -137,31 +167,26 @@ func (s *Spool) trim() {
 	low, ok := s.lowest()
 	due := ok && len(s.segments) > 1 && s.segments[1].first <= low+1
 	s.mu.Unlock()
-	if !due || s.saveMarks() != nil {
+	if !due {
 		return
 	}
-	removed := false
+	if err := s.saveMarks(); err != nil && !noSpace(err) { // what is removed makes space
+		return
+	}
 	for {
 		s.mu.Lock()
 		if len(s.segments) < 2 || s.segments[1].first > low+1 || s.segments[0] == s.current {
 			s.mu.Unlock()
-			break
+			return
 		}
 		name := s.segments[0].name
 		s.mu.Unlock()
-		if err := s.disk.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.unlinkFailed(err)
-			break
+		if !s.removeSegment(name) {
+			return
 		}
-		removed = true
 		s.mu.Lock()
-		if s.segments[0].name == name {
-			s.forgetSegment()
-		}
+		s.forgetSegment()
 		s.mu.Unlock()
-	}
-	if removed {
-		_ = s.disk.SyncDir(s.dir) // a name that comes back is removed again
 	}
 }
 

@@ -63,20 +63,28 @@ const chainLabel = "vmcp-audit/1"
 //
 //	SHA-256("vmcp-audit/1" || stream || prev || seq as 8 bytes big-endian || payload)
 func Link(stream Stream, prev Hash, seq uint64, payload []byte) Hash {
-	return link(sha256.New(), stream, prev, seq, payload)
+	return newLinker().link(stream, prev, seq, payload)
 }
 
-func link(h hash.Hash, stream Stream, prev Hash, seq uint64, payload []byte) (sum Hash) {
-	var head [len(chainLabel) + len(stream) + len(prev) + 8]byte
-	n := copy(head[:], chainLabel)
-	n += copy(head[n:], stream[:])
-	n += copy(head[n:], prev[:])
-	binary.BigEndian.PutUint64(head[n:], seq)
-	h.Reset()
-	h.Write(head[:])
-	h.Write(payload)
-	h.Sum(sum[:0])
-	return sum
+// linker is Link without its allocations. It is for one goroutine at a time.
+type linker struct {
+	sha  hash.Hash
+	head []byte
+	sum  []byte
+}
+
+func newLinker() *linker { return &linker{sha: sha256.New()} }
+
+func (l *linker) link(stream Stream, prev Hash, seq uint64, payload []byte) Hash {
+	l.head = append(l.head[:0], chainLabel...)
+	l.head = append(l.head, stream[:]...)
+	l.head = append(l.head, prev[:]...)
+	l.head = binary.BigEndian.AppendUint64(l.head, seq)
+	l.sha.Reset()
+	l.sha.Write(l.head)
+	l.sha.Write(payload)
+	l.sum = l.sha.Sum(l.sum[:0])
+	return Hash(l.sum)
 }
 
 // Record is one record of the log.

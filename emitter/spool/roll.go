@@ -15,8 +15,8 @@ func (s *Spool) roll(need int) error {
 	room := s.opt.MaxSize - s.used()
 	h := &segmentHeader{first: s.durable.seq + 1, created: time.Now(), stream: s.stream, prev: s.durable.hash}
 	s.mu.Unlock()
-	least := int64(need) + recordsFrom
-	size, err := s.allowance(max(least, min(s.opt.segmentSize, max(room, minSegment/2))), least)
+	least := max(int64(need)+recordsFrom, min(minRoom, s.opt.segmentSize))
+	size, err := s.allowance(max(least, min(s.opt.segmentSize, room)), least)
 	if err != nil {
 		return err
 	}
@@ -31,6 +31,7 @@ func (s *Spool) roll(need int) error {
 		name: segmentName(h.number, h.first), number: h.number, first: h.first,
 		seed: seedOf(s.stream, h.number), room: size, end: recordsFrom,
 	}
+	s.zeroed = 0
 	old, oldSeg := s.active, s.current
 	s.mu.Lock()
 	s.active, s.current, s.sparse, s.spoiled = f, seg, sparse, false
@@ -55,10 +56,7 @@ func (s *Spool) allowance(wish, least int64) (int64, error) {
 		if free-least >= s.opt.MinFree {
 			return min(wish, free-s.opt.MinFree), nil
 		}
-		s.mu.Lock()
-		dropped := s.opt.Full == DropOldest && s.dropOldest()
-		s.mu.Unlock()
-		if !dropped {
+		if s.opt.Full != DropOldest || !s.dropOldest() {
 			return 0, fmt.Errorf("%w: %d bytes are free on the disk, and %d have to stay so", ErrFull, free, s.opt.MinFree)
 		}
 	}

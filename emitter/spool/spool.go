@@ -2,10 +2,8 @@ package spool
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -51,9 +49,9 @@ type Spool struct {
 	marks      map[string]*mark
 	aside      int64 // bytes in the folder besides segments
 	closed     bool
-	flushing   *time.Timer // of Async mode; nil: nothing waits
+	flushing   *time.Timer // commits what nobody waits for; nil: there is nothing
 	stats      Stats
-	hasher     hash.Hash
+	linker     *linker
 
 	trimming sync.Mutex // held while segments are removed
 
@@ -63,6 +61,8 @@ type Spool struct {
 	number  uint64 // of the newest segment
 	sparse  bool   // the active segment's blocks are not its own yet
 	spoiled bool   // a write to the active segment failed: it gets no other
+	zeroed  int64  // the active segment has been written up to here or further
+	crowd   int    // members of the last group
 	spare   []byte
 }
 
@@ -76,7 +76,7 @@ type position struct {
 // what a crash left behind and notes what is lost. It starts nothing.
 func Open(dir string, opt Options) (*Spool, error) {
 	s := &Spool{
-		dir: dir, opt: opt.withDefaults(), hasher: sha256.New(), gathering: newGroup(nil),
+		dir: dir, opt: opt.withDefaults(), linker: newLinker(), gathering: newGroup(nil),
 		told: map[damageKey]bool{}, marks: map[string]*mark{},
 	}
 	s.disk = s.opt.disk

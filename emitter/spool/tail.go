@@ -29,8 +29,8 @@ const maxSkip = 1 << 32
 // we die before it is on disk. Nothing is ever appended to the segments that are
 // there: the first commit begins a fresh one.
 func (s *Spool) recoverTail() error {
-	var junk []*tail // segments at the end without any record
-	reach := uint64(0)
+	var junk []*tail   // segments at the end without any record
+	reach := uint64(0) // the junk begins with this seq
 	var t *tail
 	for _, seg := range slices.Backward(s.segments) {
 		found, err := s.readTail(seg)
@@ -41,19 +41,22 @@ func (s *Spool) recoverTail() error {
 			t = found
 			break
 		}
-		junk, reach = append(junk, found), seg.first
+		junk = append(junk, found)
+	}
+	if t == nil && len(junk) > 0 { // what came before has been removed: its header tells the chain
+		t, junk, reach = junk[len(junk)-1], junk[:len(junk)-1], 0
+	}
+	if len(junk) > 0 {
+		reach = junk[len(junk)-1].seg.first
 	}
 	s.segments = s.segments[:len(s.segments)-len(junk)]
-	switch {
-	case t != nil:
+	if t != nil {
 		s.setEnd(t.last)
 		s.seq = max(s.seq, t.top)
 		t.seg.end = t.end
 		for _, hole := range t.holes {
 			s.noteDamage(hole)
 		}
-	case reach > 0:
-		s.setEnd(junk[len(junk)-1].last) // what came before has been removed
 	}
 	s.noteEnd(t, junk, reach)
 	if len(s.gaps) > 0 && s.flush() != nil {
@@ -65,8 +68,8 @@ func (s *Spool) recoverTail() error {
 
 func (s *Spool) setEnd(p position) { s.seq, s.head, s.durable = p.seq, p.hash, p }
 
-// noteEnd compares the end of the log with where it should be. t is nil if no
-// record is left; reach is the seq that the junk begins with, or 0.
+// noteEnd compares the end of the log with where it should be. t is nil if there
+// is no segment; reach is the seq that the junk begins with, or 0.
 func (s *Spool) noteEnd(t *tail, junk []*tail, reach uint64) {
 	gap := Gap{First: s.seq + 1, Last: max(s.seq, reach-min(reach, 1)), Cause: CauseTorn}
 	gap.Count = gap.Last - s.seq
@@ -198,7 +201,7 @@ func (s *Spool) scanTail(t *tail, sc *scanner) error {
 				open = &before
 			}
 			t.records++
-			t.last = position{seq: h.seq, hash: link(s.hasher, s.stream, h.prev, h.seq, payload)}
+			t.last = position{seq: h.seq, hash: s.linker.link(s.stream, h.prev, h.seq, payload)}
 			t.end = sc.off
 			continue
 		case !errors.Is(err, errInvalid) && !errors.Is(err, io.EOF):

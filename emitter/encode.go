@@ -206,6 +206,9 @@ func (w *writer) metadata(m *Metadata) {
 	w.opt("retry_count", x.RetryCount)
 	w.opt("messages", x.Messages)
 	w.opt("operations", x.Operations)
+	w.opt("folded_count", x.FoldedCount)
+	w.str("first_seen", x.FirstSeen, 32)
+	w.str("last_seen", x.LastSeen, 32)
 	w.close(in)
 	w.close(at)
 }

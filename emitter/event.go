@@ -31,7 +31,7 @@ type Event struct {
 	Stage Stage `json:"stage" max:"16" au3:"what"`
 	// When the event was recorded, UTC, RFC 3339, microseconds. The operation began `duration_ms` earlier.
 	LoggedAt time.Time `json:"logged_at" au3:"when"`
-	// `success`, `failure`, `denied`, `error`, or `pending` where the protocol says that the act goes on.
+	// `success`, `failure`, `denied`, `error`, or `pending` where the act goes on: by the protocol, or since the event was `received`.
 	Outcome Outcome `json:"outcome" max:"16" au3:"outcome"`
 	// Why, where the outcome alone does not say it; from the closed list below.
 	Reason Reason `json:"reason" max:"64" au3:"outcome"`
@@ -96,7 +96,7 @@ type Observer struct {
 type Source struct {
 	// `network`, or `local` for stdio and unix sockets.
 	Type string `json:"type" max:"16" au3:"source"`
-	// Client address: the peer, or, behind a trusted proxy, the rightmost hop that is not one.
+	// Client address: the peer, or, behind a trusted proxy, the rightmost hop that is not one. Of folded requests over IPv6 the /64 network.
 	Value string `json:"value" max:"64" au3:"source"`
 	// Address of the other end of the connection, always.
 	Peer string `json:"peer" max:"64" au3:"source"`
@@ -110,7 +110,7 @@ type Source struct {
 type SourceExtra struct {
 	// User-Agent header, a claim by the client.
 	UserAgent string `json:"user_agent" max:"256" au3:"source"`
-	// X-Request-Id header as sent; else the audit_id of the request's first event.
+	// X-Request-Id header as sent; else the audit_id of the operation.
 	RequestID string `json:"request_id" max:"128" au3:"source"`
 	// Keyed digest of the MCP session id.
 	SessionID string `json:"session_id" max:"80" au3:"source"`
@@ -289,6 +289,12 @@ type Extra struct {
 	Messages Int `json:"messages"`
 	// Operations that an ended session had seen.
 	Operations Int `json:"operations"`
+	// Requests that this event stands for, where not each has one of its own.
+	FoldedCount Int `json:"folded_count"`
+	// When the first of them came, UTC, RFC 3339, microseconds.
+	FirstSeen string `json:"first_seen" max:"32" au3:"when"`
+	// When the last of them came.
+	LastSeen string `json:"last_seen" max:"32" au3:"when"`
 }
 
 // Loss names events that are missing.

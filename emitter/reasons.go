@@ -151,7 +151,7 @@ var anomalies = []AnomalyInfo{
 	{AnomalyPartialRequest, "the request was not read to its end, so it has no digest and its size is what was seen"},
 	{AnomalyLateAnswer, "an answer came although the client had cancelled"},
 	{AnomalyHijacked, "the handler took over the connection: what follows on it is unseen"},
-	{AnomalyFull, "a table of the middleware was full: a cancel or a resumed answer of this call could not be joined with it"},
+	{AnomalyFull, "a table of the middleware was full: a cancel or a resumed answer of this call could not be joined with it; or, of folded requests, they came from more sources than are told apart"},
 }
 
 // Anomalies describes every anomaly that this project notes; inner layers may

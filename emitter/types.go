@@ -107,7 +107,7 @@ var types = []TypeInfo{
 	{TypeRootsListChanged, "the client's roots changed", 2, nil},
 	{TypeNotification, "the client sent another notification", 2, nil},
 	{TypeRequest, "any other JSON-RPC message: an unknown method, a client's response, a batch", 2, nil},
-	{TypeHTTPRequest, "a request that is no JSON-RPC", 2, nil},
+	{TypeHTTPRequest, "a request that is no JSON-RPC; or requests of any kind, folded", 2, nil},
 	{TypeSessionStart, "a session began", 3, []string{"AC-17(1)"}},
 	{TypeSessionEnd, "a session ended", 2, []string{"AC-12"}},
 	{TypeSSEConnection, "a client opened a stream of server messages", 2, []string{"AC-17(1)"}},

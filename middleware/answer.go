@@ -66,7 +66,7 @@ const (
 )
 
 func mediaOf(h http.Header) media {
-	if enc := h.Get("Content-Encoding"); enc != "" && enc != "identity" {
+	if encoded(h) {
 		return mediaEncoded
 	}
 	ct := h.Get("Content-Type")

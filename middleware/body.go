@@ -2,10 +2,11 @@ package middleware
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"io"
 	"sync"
+
+	"github.com/vmcp-audit/vmcp-audit/middleware/internal/jsonscan"
 )
 
 // body is the body of a POST: its beginning, read ahead, then the rest as the
@@ -22,6 +23,7 @@ type body struct {
 	seen  measure
 	ended bool
 	bom   bool   // it began with a byte order mark
+	more  bool   // something follows the message
 	kept  []byte // the beginning, where data is recorded
 }
 
@@ -53,7 +55,9 @@ func (b *body) scan(p []byte, ended bool) {
 			p, b.bom = q, true
 		}
 	}
-	if n := b.msg.scan.Write(p); b.msg.object() {
+	n := b.msg.scan.Write(p)
+	b.more = b.more || b.msg.scan.Done() && len(bytes.TrimLeft(p[n:], " \t\r\n")) > 0
+	if b.msg.object() {
 		p = p[:n] // white space behind the message is no part of it
 	}
 	b.seen.add(p)
@@ -96,6 +100,31 @@ func (b *body) batch() (is bool) {
 	return is
 }
 
+// whole reports whether all that a handler can read has been seen. It reads on
+// to find out: a body that is not whole must not be handed to a handler.
+func (b *body) whole() bool {
+	if b.err == nil {
+		n, err := io.ReadFull(b.rest, make([]byte, 1))
+		if n > 0 {
+			return false
+		}
+		b.err = err
+		b.scan(nil, errors.Is(err, io.EOF))
+	}
+	return true
+}
+
+// incidental reports whether the body is a notification or a client's response
+// and nothing else, however a server reads it: nothing that could be run.
+func (b *body) incidental() (is bool) {
+	b.read(func(m message) {
+		if m.scan.Done() && !m.scan.Duplicate() && !m.scan.Folded() && !b.more {
+			is = m.notification() && m.kind(qID) == jsonscan.None || m.response() && m.kind(qMethod) == jsonscan.None
+		}
+	})
+	return is
+}
+
 // id returns what the response will be recognised by, "" if none is asked for
 // or the id has not come yet.
 func (b *body) id() (key string) {
@@ -115,15 +144,4 @@ func (b *body) cancels() (key string) {
 		}
 	})
 	return key
-}
-
-// answerID returns the JSON text of the id for an answer of our own.
-func (b *body) answerID() string {
-	id := ""
-	b.read(func(m message) {
-		if m.scan.Done() && m.wantsResponse() && !m.scan.Value(qID).Cut {
-			id = m.id()
-		}
-	})
-	return cmp.Or(id, "null")
 }

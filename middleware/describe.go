@@ -33,15 +33,11 @@ func (op *operation) describe() {
 	x.HTTPMethod = op.clean.text("metadata.extra.http_method", op.httpMethod)
 	x.Transport, x.MCPVersion = "http", op.clean.text("metadata.extra.mcp_version", op.version)
 	e.Target.Type, e.Target.Method = "endpoint", x.HTTPMethod
-	switch {
-	case op.body != nil:
+	if op.body != nil {
 		op.describeBody()
-	case op.listens && (op.answer.media == mediaSSE || op.answer.status == 0 || op.answer.status >= 300):
-		e.Type, e.Target.Type, x.Transport = emitter.TypeSSEConnection, "stream", transportHTTP
-	case op.httpMethod == http.MethodDelete && op.session != "":
-		e.Type, e.Target.Type, x.Transport = emitter.TypeSessionEnd, "session", transportHTTP
+	} else {
+		op.describeVerb()
 	}
-	op.a.sessions.count(op.session)
 	if op.known == (peer{}) {
 		op.known = op.a.sessions.peer(op.session)
 	}
@@ -54,6 +50,18 @@ func (op *operation) describe() {
 }
 
 const transportHTTP = "streamable-http"
+
+// describeVerb describes what is no POST, by what is known of its answer.
+func (op *operation) describeVerb() {
+	e, an := op.event, &op.answer
+	e.Type, e.Target.Type, e.Metadata.Extra.Transport = emitter.TypeHTTPRequest, "endpoint", "http"
+	switch {
+	case op.listens && (an.media == mediaSSE || an.status == 0 || an.status >= 300):
+		e.Type, e.Target.Type, e.Metadata.Extra.Transport = emitter.TypeSSEConnection, "stream", transportHTTP
+	case op.httpMethod == http.MethodDelete && op.session != "":
+		e.Type, e.Target.Type, e.Metadata.Extra.Transport = emitter.TypeSessionEnd, "session", transportHTTP
+	}
+}
 
 // describeBody describes a POST.
 func (op *operation) describeBody() {
@@ -273,15 +281,19 @@ type mirror struct {
 }
 
 func mirrorOf(h http.Header) mirror {
-	enc := h.Get("Content-Encoding")
 	method, _ := headerText(h.Get("Mcp-Method"))
 	name, _ := headerText(h.Get("Mcp-Name"))
 	return mirror{
 		method:  method,
 		name:    decodeHeader(name),
 		json:    strings.Contains(strings.ToLower(h.Get("Content-Type")), "json"),
-		encoded: enc != "" && enc != "identity",
+		encoded: encoded(h),
 	}
+}
+
+// encoded reports whether the body behind h is compressed.
+func encoded(h http.Header) bool {
+	return slices.ContainsFunc(h.Values("Content-Encoding"), func(v string) bool { return v != "" && !strings.EqualFold(v, "identity") })
 }
 
 // decodeHeader undoes the encoding that revision 2026-07-28 gives to header

@@ -18,6 +18,11 @@
 // decided, which back end ran the tool) they tell by the [Note] in the
 // request's context.
 //
+// While nothing can be stored, requests are refused before they run. In strict
+// mode ([Options.Strict]) an event of stage `received` is stored before a request
+// runs, or it does not. Who proves no identity and is refused over and over has
+// one event for many requests ([Options.FloodLimit]).
+//
 // Not told apart yet: the members of a JSON-RPC batch, the answers of the
 // legacy HTTP+SSE transport, and requests that a server sends to its client.
 package middleware

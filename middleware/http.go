@@ -3,8 +3,11 @@ package middleware
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
 )
@@ -21,6 +24,10 @@ type Auditor struct {
 	opt      Options // immutable once set
 	digests  *digester
 	sessions *sessions
+	flood    *flood
+	outage   outage
+
+	refused, limited, folded atomic.Uint64
 
 	mu     sync.Mutex // guards what follows
 	parked map[*operation]struct{}
@@ -35,13 +42,32 @@ func New(rec Recorder, opt Options) *Auditor {
 		opt.MaxData = DefaultMaxData
 	}
 	opt.MaxData = min(opt.MaxData, emitter.MaxData)
-	return &Auditor{
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &Auditor{
 		rec:      rec,
 		opt:      opt,
 		digests:  newDigester(opt.Digest, opt.Key),
 		sessions: newSessions(),
 		parked:   make(map[*operation]struct{}),
+		outage:   outage{log: opt.Log},
 	}
+	a.flood = newFlood(a, opt.FloodLimit)
+	return a
+}
+
+// Stats counts, since the start, the requests that were not run for the audit's
+// sake, or not recorded one by one.
+type Stats struct {
+	Refused uint64 // not run, since nothing could be stored: status 503
+	Limited uint64 // not run, since their source was over its flood limit: status 429
+	Folded  uint64 // counted in an event that stands for many, as Limited and most of Refused are
+}
+
+// Stats returns the counters as they stand.
+func (a *Auditor) Stats() Stats {
+	return Stats{Refused: a.refused.Load(), Limited: a.limited.Load(), Folded: a.folded.Load()}
 }
 
 // Wrap returns a handler that serves as next does and records it.
@@ -50,8 +76,9 @@ func (a *Auditor) Wrap(next http.Handler) http.Handler {
 }
 
 // Close records the operations that still await an answer on a resumed stream
-// as disconnected. Call it when the handlers have returned and before the
-// recorder closes; a program that does not loses these few events at its end.
+// as disconnected, and the folded requests of the present minute. Call it when
+// the handlers have returned and before the recorder closes; a program that does
+// not loses these few events at its end.
 func (a *Auditor) Close() {
 	a.mu.Lock()
 	a.closed = true
@@ -61,6 +88,16 @@ func (a *Auditor) Close() {
 	for op := range waiting {
 		op.expire()
 	}
+	a.flood.close()
+	a.outage.end()
+}
+
+// emit stores e, waiting for at most wait however the request's own context has
+// ended.
+func (a *Auditor) emit(e *emitter.Event, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	return a.rec.Emit(ctx, e)
 }
 
 func (a *Auditor) serve(next http.Handler, w http.ResponseWriter, r *http.Request) {
@@ -69,8 +106,7 @@ func (a *Auditor) serve(next http.Handler, w http.ResponseWriter, r *http.Reques
 	if op.body != nil {
 		r.Body = op.body
 	}
-	if err := a.rec.Ready(); err != nil {
-		op.refuse(w)
+	if !op.admit(w) {
 		return
 	}
 	op.enter()

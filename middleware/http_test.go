@@ -79,7 +79,18 @@ func TestInformationalStatusIsNone(t *testing.T) {
 }
 
 func TestHijackIsNoted(t *testing.T) {
-	a, tr := record(t, Options{})
+	for _, strict := range []bool{false, true} {
+		completed := hijacked(t, Options{Strict: strict})
+		if len(completed) != 1 || !cmp.Equal(completed[0].Anomalies, []string{emitter.AnomalyHijacked}) {
+			t.Errorf("strict %v: %+v", strict, completed)
+		}
+	}
+}
+
+// hijacked has a handler take over its connection and returns what completed.
+func hijacked(t *testing.T, opt Options) []*emitter.Event {
+	t.Helper()
+	a, tr := record(t, opt)
 	audited := a.Wrap(scripted(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -101,9 +112,11 @@ func TestHijackIsNoted(t *testing.T) {
 	}
 	resp.Body.Close()
 	<-returned
-	if e := tr.one(t); !cmp.Equal(e.Anomalies, []string{emitter.AnomalyHijacked}) {
-		t.Errorf("anomalies %v", e.Anomalies)
+	received, completed := tr.stages(t)
+	if opt.Strict != (received[completed[0].AuditID] != nil) {
+		t.Errorf("strict %v: received %v", opt.Strict, received)
 	}
+	return completed
 }
 
 // TestBody sends bodies around the limit up to which they are read ahead.
@@ -171,23 +184,6 @@ func TestBodyErrorReachesTheHandler(t *testing.T) {
 	})).ServeHTTP(httptest.NewRecorder(), r)
 	if e := tr.one(t); !cmp.Equal(e.Anomalies, []string{emitter.AnomalyPartialRequest}) {
 		t.Errorf("anomalies %v", e.Anomalies)
-	}
-}
-
-type notReady struct{ *trail }
-
-func (notReady) Ready() error { return errors.New("spool full") }
-
-func TestRequestIsRefusedWhenItCannotBeRecorded(t *testing.T) {
-	_, tr := record(t, Options{})
-	a := New(notReady{tr}, Options{})
-	w := httptest.NewRecorder()
-	a.Wrap(scripted(func(http.ResponseWriter, *http.Request) { t.Error("the call ran") })).ServeHTTP(w, exchange{body: callEcho}.request())
-	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), `"id":7,"error":{"code":-32603`) {
-		t.Errorf("%d %s", w.Code, w.Body)
-	}
-	if diff := cmp.Diff([]string{"mcp_tool_call error audit_unavailable echo"}, tr.lines()); diff != "" {
-		t.Errorf("-want +got\n%s", diff)
 	}
 }
 

@@ -1,8 +1,6 @@
 package middleware
 
 import (
-	"context"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,12 +11,12 @@ import (
 
 // operation is one HTTP request on its way to its event.
 //
-// Its life: newOperation reads the request, enter makes it findable, begin and
-// pass watch the answer, end is the handler's return. The event is recorded
-// once: in pass, when the response to the request has ended; else in end; else,
-// for an answer that was broken off on a resumable stream, when it arrived on
-// another one or did not in time. A stream is recorded when it opens and, by a
-// second event, in end.
+// Its life: newOperation reads the request, admit decides whether it may run,
+// enter makes it findable, begin and pass watch the answer, end is the handler's
+// return. The event is recorded once: in pass, when the response to the request
+// has ended; else in end; else, for an answer that was broken off on a resumable
+// stream, when it arrived on another one or did not in time. A stream is recorded
+// when it opens and, by a second event, in end.
 type operation struct {
 	a     *Auditor
 	start time.Time
@@ -27,12 +25,15 @@ type operation struct {
 
 	httpMethod string
 	session    string // keyed digest of the session id, "" for none
+	token      string // keyed digest of the bearer token, "" for none
 	version    string // MCP-Protocol-Version header
 	mirror     mirror
 	listens    bool            // GET that asks for a stream
 	known      peer            // of the session, when the request came: it may end before
 	client     <-chan struct{} // closed when the client has gone
 	entered    bool            // findable by session and id
+	received   bool            // its event `received` is stored
+	turned     bool            // refused by the audit itself, whoever sent it
 	cancels    string          // id of the request that this cancels
 
 	mu        sync.Mutex // guards what follows
@@ -73,6 +74,7 @@ func (a *Auditor) newOperation(r *http.Request) *operation {
 	e.Source = a.source(r, e.AuditID, &op.clean)
 	e.Source.Extra.SessionID = op.session
 	e.Subjects, e.Auth = a.unverified(r.Header)
+	op.token = e.Auth.TokenRef
 	path, cut := headerText(r.URL.Path)
 	e.Target.Endpoint = op.clean.uri("target.endpoint", path, cut)
 	e.Trace.TraceID, e.Trace.SpanID = traceContext(r.Header.Get("Traceparent"))
@@ -103,22 +105,29 @@ func accepts(h http.Header, media string) bool {
 	return false
 }
 
+// The subjects of whom nobody has verified anything; they name the method too.
+const (
+	subjectAnonymous  = "anonymous"
+	subjectUnverified = "unverified"
+)
+
 // unverified describes a caller of whom nobody has verified anything.
 func (a *Auditor) unverified(h http.Header) (emitter.Subject, emitter.Auth) {
 	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
 	if scheme == "" {
-		return emitter.Subject{Type: "anonymous"}, emitter.Auth{Method: "anonymous"}
+		return emitter.Subject{Type: subjectAnonymous}, emitter.Auth{Method: subjectAnonymous}
 	}
 	if token == "" {
 		token = scheme
 	}
-	return emitter.Subject{Type: "unverified"},
-		emitter.Auth{Method: "unverified", TokenRef: a.digests.keyed("token", strings.TrimSpace(token))}
+	return emitter.Subject{Type: subjectUnverified},
+		emitter.Auth{Method: subjectUnverified, TokenRef: a.digests.keyed("token", strings.TrimSpace(token))}
 }
 
 // enter makes the operation findable for a cancel or a resumed answer, and
 // carries out a cancel.
 func (op *operation) enter() {
+	op.a.sessions.count(op.session)
 	if op.session == "" || op.body == nil {
 		return
 	}
@@ -178,11 +187,15 @@ func (op *operation) begin(status int, h http.Header) {
 	op.mu.Lock()
 	defer op.mu.Unlock()
 	op.answer.begin(status, h)
+	opens := op.httpMethod == http.MethodGet && status == http.StatusOK && op.answer.media == mediaSSE
+	op.listens = op.listens || opens
+	if op.described && op.httpMethod != http.MethodPost {
+		op.describeVerb() // strict mode asked before there was an answer
+	}
 	if status < 300 && op.body != nil && op.body.method() == methodInitialize {
 		op.openSession(h.Get(headerSession))
 	}
-	if op.httpMethod == http.MethodGet && status == http.StatusOK && op.answer.media == mediaSSE {
-		op.listens = true
+	if opens {
 		op.open()
 	}
 }
@@ -324,6 +337,9 @@ func (op *operation) record() {
 	}
 	op.describe()
 	op.conclude()
+	if op.folded() {
+		return
+	}
 	follow := op.sessionStart()
 	op.emit(op.event)
 	if follow != nil {
@@ -331,12 +347,9 @@ func (op *operation) record() {
 	}
 }
 
-// emit stores e however the request's own context has ended.
-func (op *operation) emit(e *emitter.Event) {
-	ctx, cancel := context.WithTimeout(context.Background(), EmitTimeout)
-	defer cancel()
-	_ = op.a.rec.Emit(ctx, e) // the recorder counts and tells; the answer passes all the same
-}
+// emit stores an event of what has run: it passes even if that fails, which the
+// recorder counts and tells.
+func (op *operation) emit(e *emitter.Event) { _ = op.a.emit(e, EmitTimeout) }
 
 // child returns an event that belongs to this operation.
 func (op *operation) child(t emitter.Type) *emitter.Event {
@@ -367,22 +380,4 @@ func (op *operation) revision() string {
 		op.body.read(func(m message) { revision = m.revision(op.version) })
 	}
 	return revision
-}
-
-// refuse answers a request that could not be recorded, before it runs.
-func (op *operation) refuse(w http.ResponseWriter) {
-	id := "null"
-	if op.body != nil {
-		id = op.body.answerID()
-	}
-	answer := `{"jsonrpc":"2.0","id":` + id + `,"error":{"code":-32603,"message":"the audit trail cannot take this call, so it was not run"}}` + "\n"
-	op.note.Fail(emitter.ReasonAuditUnavailable, "")
-	op.mu.Lock()
-	op.answer.status, op.answer.body = http.StatusServiceUnavailable, int64(len(answer))
-	op.record()
-	op.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Retry-After", "5")
-	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = io.WriteString(w, answer)
 }

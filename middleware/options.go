@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -11,11 +12,12 @@ import (
 // Recorder stores events; [emitter.Emitter] is one. It must be safe for
 // concurrent use.
 type Recorder interface {
-	// Ready reports whether an event can be stored. A request is refused with
-	// status 503 while it reports an error.
+	// Ready reports whether an event can be stored. While it reports an error
+	// every request is refused with status 503. It must not block.
 	Ready() error
 	// Emit stores e, which it takes over. The answer that e is about waits for
-	// it; an error is the recorder's to count and to tell.
+	// it; an error is the recorder's to count and to tell, and in strict mode
+	// keeps a request whose event `received` this is from running.
 	Emit(ctx context.Context, e *emitter.Event) error
 }
 
@@ -38,6 +40,11 @@ const (
 	// of the request. A recorder that blocks without looking at its context is
 	// not bounded by it.
 	EmitTimeout = 10 * time.Second
+	// DefaultFloodLimit is how many refused requests of a source that proved no
+	// identity are recorded one by one in each FloodWindow.
+	DefaultFloodLimit = 60
+	// FloodWindow is the time that one event stands for when requests are folded.
+	FloodWindow = time.Minute
 
 	maxSessions = 10000    // sessions remembered, for their client's name and their length
 	maxInFlight = 1024     // requests of one session that can be cancelled or resumed
@@ -72,4 +79,19 @@ type Options struct {
 	// MaxData bounds each of them, in bytes of JSON; zero: DefaultMaxData, at
 	// most [emitter.MaxData].
 	MaxData int
+	// Strict lets no request run, and no stream open, before an event of stage
+	// `received` is stored; if that fails the request is refused with status 503.
+	// JSON-RPC notifications and the responses of a client need none. A compressed
+	// POST is refused with 415, one of more than PeekLimit bytes with 413, and while
+	// a source is over its FloodLimit whatever comes from it with 429, except with a
+	// token by which a request has succeeded before.
+	Strict bool
+	// FloodLimit is how many requests of one source (IPv6: of one /64) that were
+	// refused before anybody had verified its identity are recorded one by one in
+	// each FloodWindow. What goes beyond has one event for each reason, with the
+	// number. 0: DefaultFloodLimit; less than 0: no limit.
+	FloodLimit int
+	// Log takes one line when requests begin to be refused because their events
+	// cannot be stored, and one when that ends; nil: none.
+	Log *slog.Logger
 }

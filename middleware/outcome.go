@@ -112,18 +112,21 @@ func (r *reply) outcome(method string) (emitter.Outcome, emitter.Reason) {
 	return emitter.OutcomeSuccess, ""
 }
 
-const codeInternalError = -32603
+const (
+	codeInternalError  = -32603
+	codeInvalidRequest = -32600
+)
 
 var codeReasons = map[int64]emitter.Reason{
-	-32700: emitter.ReasonParseError,
-	-32600: emitter.ReasonInvalidRequest,
-	-32601: emitter.ReasonMethodNotFound,
-	-32602: emitter.ReasonInvalidParams,
-	-32002: emitter.ReasonResourceNotFound,
-	-32020: emitter.ReasonHeaderMismatch,
-	-32021: emitter.ReasonMissingCapability,
-	-32022: emitter.ReasonUnsupportedVers,
-	-32042: emitter.ReasonURLElicitation,
+	-32700:             emitter.ReasonParseError,
+	codeInvalidRequest: emitter.ReasonInvalidRequest,
+	-32601:             emitter.ReasonMethodNotFound,
+	-32602:             emitter.ReasonInvalidParams,
+	-32002:             emitter.ReasonResourceNotFound,
+	-32020:             emitter.ReasonHeaderMismatch,
+	-32021:             emitter.ReasonMissingCapability,
+	-32022:             emitter.ReasonUnsupportedVers,
+	-32042:             emitter.ReasonURLElicitation,
 }
 
 func reasonOf(code emitter.Int) emitter.Reason {

@@ -18,8 +18,9 @@ DEL, the C1 controls and the Unicode line ends are always written as escapes, so
 a new line. Times are UTC, durations milliseconds, sizes bytes.
 
 One operation is one event, with these exceptions: a successful ` + "`initialize`" + ` that is given a session is followed by
-` + "`mcp_session_start`" + `; a stream has an event when it opens and ` + "`sse_closed`" + ` when it ends. These name the first by
-` + "`trace.parent_audit_id`" + `.
+` + "`mcp_session_start`" + `; a stream has an event when it opens and ` + "`sse_closed`" + ` when it ends; in strict mode one of stage
+` + "`received`" + ` comes before a call runs. These name the operation by ` + "`trace.parent_audit_id`" + `. Many refused requests of one
+source that proved no identity are one event, with ` + "`metadata.extra.folded_count`" + `.
 
 Every event supports AU-2 (event logging), AU-3 (content of audit records), AU-8 (time stamps) and AU-12 (audit record
 generation) of NIST SP 800-53 Rev. 5. ` + "`controls`" + ` names only what an event is evidence for beyond these. It is evidence

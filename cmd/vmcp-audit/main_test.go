@@ -1,12 +1,16 @@
 package main
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/hec/hectest"
 )
 
 func TestMain(m *testing.M) {
@@ -15,7 +19,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the real program by the scripts in testdata. $upstream is a
 // server that answers every POST with a JSON-RPC result, $refused an address
-// where nobody listens.
+// where nobody listens. $hec and, with a certificate that nobody knows, $hecs are
+// collectors that take $hectoken.
 func TestScripts(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -27,10 +32,20 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { busy.Close() })
+	collector := hectest.New(hectest.Options{Acks: true})
+	plain, secret := httptest.NewServer(collector), httptest.NewUnstartedServer(collector)
+	secret.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo) // handshakes fail on purpose
+	secret.StartTLS()
+	t.Cleanup(plain.Close)
+	t.Cleanup(secret.Close)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("upstream", upstream.URL)
+			env.Setenv("STATE_DIRECTORY", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("hec", plain.URL)
+			env.Setenv("hecs", secret.URL)
+			env.Setenv("hectoken", hectest.Token)
 			env.Setenv("busy", busy.Addr().String())
 			return nil
 		},

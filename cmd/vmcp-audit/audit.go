@@ -65,35 +65,52 @@ func isTerminal(w any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// audit is an open audit trail.
+// audit is an open audit trail, or none where it is switched off.
 type audit struct {
 	cfg     config.Config
 	log     *slog.Logger
-	to      *config.Destinations
-	emitter *emitter.Emitter
+	trail   *config.Trail    // nil: none
+	emitter *emitter.Emitter // likewise
 	auditor *middleware.Auditor
+	more    []emitter.Route
 	hangup  chan os.Signal // SIGHUP, taken from the beginning: it must not end the program
 	stop    context.CancelFunc
 	ended   chan error
 }
 
-// openAudit opens the destinations and starts the emitter; more are routes
-// beside those of the configuration.
+// openAudit opens spool and destinations and starts the emitter; more are
+// routes of this run only, beside those of the configuration. An audit that is
+// switched off keeps nothing from starting: it tells the trail so, if it can.
 func openAudit(cfg config.Config, log *slog.Logger, more ...emitter.Route) (*audit, error) {
-	to, err := config.Open(cfg, log)
-	if err != nil {
+	a := &audit{cfg: cfg, log: log, more: more, hangup: make(chan os.Signal, 1), ended: make(chan error, 1)}
+	err := a.open()
+	if err != nil && cfg.Enabled {
 		return nil, err
 	}
-	em, err := emitter.New(cfg.Emitter(version().Version, log), append(to.Routes, more...)...)
 	if err != nil {
-		return nil, errors.Join(err, to.Close())
+		log.Warn("the audit is switched off, and its trail cannot be told so", "error", err)
+	}
+	signal.Notify(a.hangup, syscall.SIGHUP)
+	return a, nil
+}
+
+func (a *audit) open() error {
+	if _, err := os.Stat(a.cfg.SpoolDir); err != nil && !a.cfg.Enabled && len(a.cfg.Files)+len(a.cfg.HECs) == 0 {
+		return nil // there never was an audit, and there is to be none
+	}
+	trail, err := config.Open(a.cfg, version().Version, a.log)
+	if err != nil {
+		return err
+	}
+	em, err := trail.Emitter(a.more...)
+	if err != nil {
+		return errors.Join(err, trail.Close())
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	a := &audit{cfg: cfg, log: log, to: to, emitter: em, hangup: make(chan os.Signal, 1), stop: stop, ended: make(chan error, 1)}
-	signal.Notify(a.hangup, syscall.SIGHUP)
-	a.auditor = middleware.New(em, cfg.Middleware())
+	a.trail, a.emitter, a.stop = trail, em, stop
+	a.auditor = middleware.New(em, trail.Middleware())
 	go func() { a.ended <- em.Run(ctx) }()
-	return a, nil
+	return nil
 }
 
 // wrap puts the audit around h, unless it is switched off.
@@ -105,18 +122,33 @@ func (a *audit) wrap(h http.Handler) http.Handler {
 	return a.auditor.Wrap(h)
 }
 
-// close ends the audit when the handlers have returned.
+// close ends the audit when the handlers have returned: what they left is
+// recorded, then delivered as far as FLUSH_TIMEOUT allows; the rest stays in the
+// spool.
 func (a *audit) close() error {
+	if a.emitter == nil {
+		return nil
+	}
 	a.auditor.Close()
 	a.stop()
-	err := <-a.ended
-	if s := a.emitter.Stats(); s.Failed+s.Refused+s.Invalid > 0 {
-		err = errors.Join(err, fmt.Errorf("audit events were lost: %d not taken by every destination, %d after the end, %d invalid", s.Failed, s.Refused, s.Invalid))
+	err := errors.Join(<-a.ended, lost(a.emitter.Stats()))
+	for _, r := range a.more {
+		err = errors.Join(err, a.trail.Spool.Forget(r.Name))
 	}
-	if cerr := a.to.Close(); cerr != nil {
-		err = errors.Join(err, fmt.Errorf("close destinations: %w", cerr))
+	if cerr := a.trail.Close(); cerr != nil {
+		err = errors.Join(err, fmt.Errorf("close the audit: %w", cerr))
 	}
 	return err
+}
+
+// lost returns an error if events were lost. What waits in the spool is not.
+func lost(s emitter.Stats) error {
+	failed := max(s.Failed, s.Spool.Dropped) // of Async mode the spool alone knows
+	if failed+s.Refused+s.Invalid+s.Spool.DroppedOldest == 0 {
+		return nil
+	}
+	return fmt.Errorf("audit events were lost: %d not stored, %d after the end, %d invalid, %d removed to make room",
+		failed, s.Refused, s.Invalid, s.Spool.DroppedOldest)
 }
 
 // reopenOnHangup opens the files anew at each SIGHUP until ctx ends.
@@ -127,7 +159,10 @@ func (a *audit) reopenOnHangup(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-a.hangup:
-			if err := a.to.Reopen(); err != nil {
+			if a.trail == nil {
+				continue
+			}
+			if err := a.trail.Reopen(); err != nil {
 				a.log.Error("reopen audit files", "error", err)
 			}
 		}

@@ -3,15 +3,18 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/vmcp-audit/vmcp-audit/emitter/hec/hectest"
 	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 )
 
@@ -20,8 +23,9 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the real program by the scripts in testdata. $upstream is a
-// server that answers every POST with a JSON-RPC result, $busy an address
-// that is taken, $esc an escape character.
+// server that answers every POST with a JSON-RPC result, $busy an address that is
+// taken, $esc an escape character. $hec and, with a certificate that nobody
+// knows, $hecs are collectors that take $hectoken.
 func TestScripts(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -33,12 +37,22 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { busy.Close() })
+	collector := hectest.New(hectest.Options{Acks: true})
+	plain, secret := httptest.NewServer(collector), httptest.NewUnstartedServer(collector)
+	secret.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo) // handshakes fail on purpose
+	secret.StartTLS()
+	t.Cleanup(plain.Close)
+	t.Cleanup(secret.Close)
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"trail": writeTrail},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("esc", "\x1b")
 			env.Setenv("upstream", upstream.URL)
+			env.Setenv("STATE_DIRECTORY", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("hec", plain.URL)
+			env.Setenv("hecs", secret.URL)
+			env.Setenv("hectoken", hectest.Token)
 			env.Setenv("busy", busy.Addr().String())
 			return nil
 		},

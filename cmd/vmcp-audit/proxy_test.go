@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,10 +23,11 @@ import (
 
 // running is a proxy in this process.
 type running struct {
-	url   string
-	trail string // path of its file
-	stop  context.CancelFunc
-	code  chan int
+	url    string
+	trail  string // path of its file
+	stderr *listening
+	stop   context.CancelFunc
+	code   chan int
 }
 
 // start runs the proxy before upstream until it listens.
@@ -35,7 +37,8 @@ func start(t *testing.T, upstream string, environ ...string) *running {
 	p := &running{trail: filepath.Join(t.TempDir(), "audit.jsonl"), stop: cancel, code: make(chan int, 1)}
 	said := make(chan string, 1)
 	stderr := &listening{said: said}
-	environ = append(environ, "VMCP_AUDIT_FILE_PATH="+p.trail)
+	p.stderr = stderr
+	environ = append([]string{"VMCP_AUDIT_FILE_PATH=" + p.trail, "STATE_DIRECTORY=" + t.TempDir()}, environ...)
 	go func() {
 		p.code <- run(ctx, []string{"vmcp-audit", "proxy", "--upstream", upstream, "--listen", "127.0.0.1:0"}, environ, nil, io.Discard, stderr)
 	}()
@@ -66,8 +69,14 @@ func (l *listening) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// events stops the proxy and returns what it recorded, in short.
+// events stops the proxy and returns what it recorded of others, in short.
 func (p *running) events(t *testing.T) (lines []string) {
+	t.Helper()
+	return slices.DeleteFunc(p.all(t), func(line string) bool { return strings.HasPrefix(line, "audit_") })
+}
+
+// all stops the proxy and returns what it recorded, in short.
+func (p *running) all(t *testing.T) (lines []string) {
 	t.Helper()
 	p.stop()
 	if code := <-p.code; code != exitOK {
@@ -144,8 +153,9 @@ func TestSwitchedOff(t *testing.T) {
 		t.Fatalf("%v, %v", resp, err)
 	}
 	resp.Body.Close()
-	if got := p.events(t); len(got) != 0 {
-		t.Errorf("events %v", got)
+	want := []string{"audit_config success", "audit_start success", "audit_stop success"}
+	if diff := cmp.Diff(want, p.all(t)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }
 

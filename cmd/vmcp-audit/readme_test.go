@@ -75,7 +75,7 @@ func runUntil(t *testing.T, word, line string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	environ, args := []string(nil), strings.Fields(line)
+	environ, args := []string{"STATE_DIRECTORY=" + t.TempDir()}, strings.Fields(line)
 	for strings.Contains(args[0], "=") {
 		environ, args = append(environ, args[0]), args[1:]
 	}
@@ -121,6 +121,7 @@ var differs = []struct{ find, put string }{
 	{`127\.0\.0\.1:\d+/mcp`, "ADDR/mcp"},
 	{`"observer":\{[^}]*\}`, `"observer":{}`},
 	{`"version_claimed":"[^"]*"`, `"version_claimed":""`},
+	{`"integrity":\{[^}]*\}`, `"integrity":{}`},
 }
 
 func compare(t *testing.T, want, got string) {

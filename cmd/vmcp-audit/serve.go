@@ -6,6 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +25,9 @@ import (
 const serveHelp = `Runs an audited virtual MCP server. So far that is the demo: two embedded back
 ends, one user, one policy, and a short conversation with it.
 
-The events go to VMCP_AUDIT_FILE_PATH, else to audit.jsonl in this folder.`
+The events go to VMCP_AUDIT_FILE_PATH, else to audit.jsonl in this folder, and
+to other destinations that are set. Unless VMCP_AUDIT_SPOOL_DIR is set, the
+spool is a folder of this run alone and is removed at the end.`
 
 func (p *program) serve() *cobra.Command {
 	var demo, once bool
@@ -52,16 +60,21 @@ func (p *program) runDemo(cmd *cobra.Command, once bool) error {
 	if once {
 		p.setDefault("LISTEN", "127.0.0.1:0")
 	}
+	ownSpool := !p.has(config.Prefix + "SPOOL_DIR")
+	if ownSpool {
+		dir, err := os.MkdirTemp("", "vmcp-audit-demo-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }() // in the folder of what may be removed
+		p.setDefault("SPOOL_DIR", dir)
+	}
 	cfg, log, err := p.load(cmd, config.Need{Destination: true}, "listen")
 	if err != nil {
 		return err
 	}
-	terminal, err := file.Open(file.Stdout, file.Options{Stdout: p.stdout})
-	if err != nil {
-		return err
-	}
-	shown := new(lastDenied)
-	a, err := openAudit(cfg, log, emitter.Route{Name: "terminal", Format: formats.Compact, Sink: terminal}, emitter.Route{Name: "shown", Format: formats.JSON, Sink: shown})
+	shown := &terminal{to: p.stdout}
+	a, err := openAudit(cfg, log, emitter.Route{Name: "terminal", Sink: shown})
 	if err != nil {
 		return err
 	}
@@ -73,28 +86,48 @@ func (p *program) runDemo(cmd *cobra.Command, once bool) error {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- a.serve(ctx, l) }()
-	err = p.converse(ctx, l, cfg, shown)
+	err = p.converse(ctx, l, a, shown)
 	if err != nil || once {
 		stop()
 	} else {
 		p.invite(l)
 	}
-	return errors.Join(err, <-ended)
+	err = errors.Join(err, <-ended)
+	if ownSpool && a.emitter != nil {
+		for _, r := range a.emitter.Stats().Routes {
+			if r.Pending > 0 {
+				err = errors.Join(err, fmt.Errorf("%d events did not reach the destination %s and are removed with the demo's spool", r.Pending, r.Name))
+			}
+		}
+	}
+	return err
 }
 
-func (p *program) converse(ctx context.Context, l *listener, cfg config.Config, shown *lastDenied) error {
+func (p *program) converse(ctx context.Context, l *listener, a *audit, shown *terminal) error {
 	fmt.Fprintf(p.stdout, "A virtual MCP server with two back ends, and what a client of it leaves in the audit trail:\n\n")
 	if err := vmcp.Converse(ctx, l.url("/mcp"), version().Version); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	if shown.event == nil {
+	a.settle(ctx)
+	denied := shown.denied.Load()
+	if denied == nil {
 		return nil // the audit is switched off
 	}
-	fmt.Fprintf(p.stdout, "\nThe denied call in full:\n\n%s\n", shown.event)
-	if len(cfg.Files) > 0 && cfg.Files[0].Path != file.Stdout {
-		fmt.Fprintf(p.stdout, "\nAll of them are in %s. Show them again: %s tail %[1]s\n", cfg.Files[0].Path, p.name)
+	fmt.Fprintf(p.stdout, "\nThe denied call in full:\n\n%s\n", memberLines(*denied))
+	if files := a.cfg.Files; len(files) > 0 && files[0].Path != file.Stdout {
+		fmt.Fprintf(p.stdout, "\nAll of them are in %s. Show them again: %s tail %[1]s\n", files[0].Path, p.name)
 	}
 	return nil
+}
+
+// settle waits until every destination that is up has everything.
+func (a *audit) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
+	defer cancel()
+	waits := func(r emitter.RouteStats) bool { return r.Pending > 0 && r.State == emitter.RouteUp }
+	for a.emitter != nil && ctx.Err() == nil && slices.ContainsFunc(a.emitter.Stats().Routes, waits) {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func (p *program) invite(l *listener) {
@@ -111,14 +144,23 @@ func (p *program) setDefault(name, value string) {
 	}
 }
 
-// lastDenied keeps the last denied event, one member a line.
-type lastDenied struct{ event []byte }
+// terminal shows what clients did, one line each, and keeps the last denial.
+type terminal struct {
+	to     io.Writer
+	denied atomic.Pointer[[]byte]
+}
 
-// Send never fails.
-func (s *lastDenied) Send(_ context.Context, batch []emitter.Record) (int, error) {
+// Send never fails: the demo goes on if nobody looks.
+func (t *terminal) Send(_ context.Context, batch []emitter.Record) (int, error) {
 	for _, r := range batch {
-		if e, err := emitter.Decode(r.Body); err == nil && e.Outcome == emitter.OutcomeDenied {
-			s.event = memberLines(r.Body)
+		e, err := emitter.Decode(r.Body)
+		if err != nil || strings.HasPrefix(string(e.Type), "audit_") {
+			continue // what the audit says of itself is in the file
+		}
+		_, _ = t.to.Write(append(formats.Compact(nil, e), '\n'))
+		if e.Outcome == emitter.OutcomeDenied {
+			body := bytes.Clone(r.Body)
+			t.denied.Store(&body)
 		}
 	}
 	return len(batch), nil

@@ -112,7 +112,7 @@ func (p *program) openTail(args []string, follow bool) (io.ReadCloser, error) {
 		if err != nil {
 			return nil, err
 		}
-		i := slices.IndexFunc(cfg.Files, func(f config.FileDestination) bool { return f.Path != "-" && f.Format == config.FileJSON })
+		i := slices.IndexFunc(cfg.Files, func(f config.FileDestination) bool { return f.Path != "-" && f.Format == config.FormatJSON })
 		if i < 0 {
 			return nil, usagef("no file is named, and none is configured\nhint: vmcp-audit tail FILE, or set %sFILE_PATH", config.Prefix)
 		}

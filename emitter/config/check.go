@@ -5,9 +5,15 @@ import (
 	"net/netip"
 	"path"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+	"unicode"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/hec"
+	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 )
 
 // Longest names, in bytes, as emitter.Event bounds them.
@@ -23,6 +29,8 @@ func (l *loader) check(c *Config) {
 	l.require("INSTANCE", isName(c.Instance, maxHost), "has a space or another character, or is too long")
 	l.require("LISTEN", isListenAddr(c.Listen), "is not host:port")
 	l.require("MAX_DATA_SIZE", c.MaxDataSize >= 1 && c.MaxDataSize <= MaxDataSize, "is out of range")
+	l.require("SPOOL_MAX_SIZE", c.SpoolMax >= spool.MinMaxSize, "is too small")
+	l.require("SPOOL_FULL", c.Durability != Strict || c.SpoolFull == Refuse, "contradicts "+known["DURABILITY"].doc.Name+"=strict, which means refuse")
 	l.require("HASH_KEY", len(c.HashKey.Reveal()) >= MinHashKey, "is too short")
 	l.checkTypes("EVENT_TYPES", c.EventTypes)
 	l.checkTypes("EXCLUDE_EVENT_TYPES", c.ExcludeEventTypes)
@@ -77,54 +85,112 @@ func isListenAddr(text string) bool {
 	return len(host) <= maxHost && onlyHas(host, func(c byte) bool { return isAlnum(c) || c == '.' || c == '-' })
 }
 
-// files parses the destinations that are on, in the order of their numbers.
-func (l *loader) files() []FileDestination {
-	var on []FileDestination
+// destinations parses those of a kind that are on, in the order of their
+// numbers; check has a second look at each.
+func destinations[T any](l *loader, kind string, check func(group string, d *T)) []T {
+	var all []T
 	for n := 1; n <= MaxDestinations; n++ {
-		group := groupOf("FILE", n)
-		if _, set := l.given[group+"PATH"]; !set {
-			l.useless(group, group+"PATH")
+		group := groupOf(kind, n)
+		address := addressOf(group)
+		if _, set := l.given[address]; !set {
+			l.useless(group, address)
 			continue
 		}
-		d := parse[FileDestination](l, group)
-		if _, set := l.given[group+"NAME"]; !set {
-			d.Name = known[group+"NAME"].doc.Default
-		}
-		l.checkFile(group, d, on)
-		on = append(on, d)
-		l.numbers = append(l.numbers, n)
+		d := parse[T](l, group)
+		fields := reflect.ValueOf(&d).Elem()
+		l.checkName(group, fields.FieldByName("Name").String())
+		check(group, &d)
+		l.on = append(l.on, destination{group, fields.FieldByName("Name").String(), fields})
+		all = append(all, d)
 	}
-	return on
+	return all
+}
+
+// addressOf returns the variable that switches a destination on.
+func addressOf(group string) string {
+	for _, key := range names {
+		if v := known[key]; v.group == group && v.address {
+			return key
+		}
+	}
+	return ""
 }
 
 // useless notes the settings of a destination that its address leaves off.
 func (l *loader) useless(group, address string) {
 	for _, key := range names {
-		if _, set := l.given[key]; set && known[key].group == group {
+		if g, set := l.given[key]; set && g.source != SourceFile && known[key].group == group {
 			l.add(key, "does nothing while "+known[address].doc.Name+" is not set")
 		}
 	}
 }
 
-// checkFile checks a destination against itself and those before it.
-func (l *loader) checkFile(group string, d FileDestination, before []FileDestination) {
-	nameOK := len(d.Name) <= 32 && onlyHas(d.Name, func(c byte) bool { return c == '-' || isLowerAlnum(c) })
-	l.require(group+"NAME", nameOK, "is not a name")
+// checkName checks the name of a route against those before it.
+func (l *loader) checkName(group, name string) {
+	ok := len(name) <= 32 && onlyHas(name, func(c byte) bool { return c == '-' || isLowerAlnum(c) })
+	l.require(group+"NAME", ok, "is not a name")
+	for _, other := range l.on {
+		if name == other.name {
+			l.add(group+"NAME", "is "+strconv.Quote(name)+", the name of "+known[addressOf(other.group)].doc.Name+" already")
+		}
+	}
+}
+
+func (l *loader) checkFile(group string, d *FileDestination) {
 	l.require(group+"MAX_FILES", d.MaxFiles <= 9999, "is out of range")
 	sizeOK := d.MaxSize > 0 || l.wrong[group+"MAX_SIZE"] > 0
 	l.require(group+"MAX_FILES", d.MaxFiles == 0 || sizeOK, "does nothing while "+known[group+"MAX_SIZE"].doc.Name+" is 0")
 	if d.Path == "-" {
 		l.require(group+"MAX_SIZE", d.MaxSize == 0, "does nothing for stdout")
 	}
-	for i, b := range before {
-		other := groupOf("FILE", l.numbers[i])
-		if d.Name == b.Name {
-			l.add(group+"NAME", "is "+strconv.Quote(d.Name)+", the name of "+known[other+"PATH"].doc.Name+" already")
-		}
-		if filepath.Clean(d.Path) == filepath.Clean(b.Path) {
-			l.add(group+"PATH", "is the same as "+known[other+"PATH"].doc.Name)
+	for _, other := range l.on {
+		if o, ok := reflect.TypeAssert[FileDestination](other.fields); ok && filepath.Clean(d.Path) == filepath.Clean(o.Path) {
+			l.add(group+"PATH", "is the same as "+known[other.group+"PATH"].doc.Name)
 		}
 	}
+}
+
+func (l *loader) checkHEC(group string, d *HECDestination) {
+	before := len(l.mistakes)
+	if !d.Token.IsSet() && l.wrong[group+"TOKEN"]+l.wrong[group+"TOKEN_FILE"] == 0 {
+		l.add(group+"TOKEN", "is not set, nor is "+known[group+"TOKEN_FILE"].doc.Name)
+	}
+	if l.given[group+"TOKEN"].source == SourceFile {
+		d.TokenFile = l.given[group+"TOKEN_FILE"].text
+	}
+	l.require(group+"TOKEN", isName(d.Token.Reveal(), MaxSecretFile), "has a space or another character")
+	l.require(group+"INDEX", isIndex(d.Index), "is not the name of an index")
+	l.require(group+"SOURCE", isText(d.Source), "has another character, or is too long")
+	l.require(group+"SOURCETYPE", isText(d.SourceType), "has another character, or is too long")
+	l.require(group+"ACK_TIMEOUT", d.AckTimeout >= time.Second, "is too short")
+	l.require(group+"BATCH_SIZE", 1 <= d.BatchSize && d.BatchSize <= MaxBatch, "is out of range")
+	l.require(group+"BATCH_BYTES", 1000 <= d.BatchBytes && d.BatchBytes <= hec.LargestMaxBytes, "is out of range")
+	l.require(group+"BATCH_LINGER", d.BatchLinger <= time.Minute, "is too long")
+	l.require(group+"CERT_FILE", d.KeyFile != "", "does nothing while "+known[group+"KEY_FILE"].doc.Name+" is not set")
+	l.require(group+"KEY_FILE", d.CertFile != "", "does nothing while "+known[group+"CERT_FILE"].doc.Name+" is not set")
+	if _, right := l.given[group+"URL"]; !right || len(l.mistakes) > before {
+		return
+	}
+	// What is left are the files and the path of the URL, which hec knows best.
+	if sink, err := d.open("", nil); err != nil {
+		l.add(group+"URL", "cannot be used: "+printable(strings.TrimPrefix(err.Error(), "hec: ")))
+	} else {
+		_ = sink.Close() // nothing was sent
+	}
+	host := d.URL.Hostname()
+	if ip, err := netip.ParseAddr(host); d.URL.Scheme == "http" && host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		l.warnings = append(l.warnings, known[group+"URL"].doc.Name+": http sends the token and the events in clear; use https")
+	}
+}
+
+// isIndex reports whether text can be the name of an index of Splunk; none is
+// the token's own.
+func isIndex(text string) bool {
+	return len(text) <= 80 && !strings.HasPrefix(text, "-") && onlyHas(text, func(c byte) bool { return c == '_' || c == '-' || isLowerAlnum(c) })
+}
+
+func isText(text string) bool {
+	return len(text) <= maxHost && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
 }
 
 // need notes what the command misses.
@@ -134,7 +200,10 @@ func (l *loader) need(c *Config) {
 		l.mistakes[len(l.mistakes)-1].Flag = flagOf("UPSTREAM")
 	}
 	enabled := c.Enabled || l.wrong["ENABLED"] > 0
-	if !l.opt.Need.Destination || !enabled || len(c.Files) > 0 {
+	if l.opt.Need.Destination && enabled && c.SpoolDir == "" {
+		l.add("SPOOL_DIR", "is not set, and there is neither $HOME nor another folder for it")
+	}
+	if !l.opt.Need.Destination || !enabled || len(l.on) > 0 {
 		return
 	}
 	var addresses []string

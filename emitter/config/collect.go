@@ -37,7 +37,10 @@ func (l *loader) collectEnviron() {
 		case !ours:
 		case ok:
 			l.given[key] = given{l.environ[name], SourceEnv, name}
-		case !injected(key, services):
+		case injected(key, services):
+		case later(key):
+			l.mistakes = append(l.mistakes, Mistake{Variable: shownName(name), Problem: "is not in this version yet: take it out"})
+		default:
 			l.unknown = append(l.unknown, Mistake{Variable: shownName(name), Problem: unknownProblem(key)})
 		}
 	}
@@ -77,6 +80,17 @@ func injected(key string, services []string) bool {
 		rest, ok := strings.CutPrefix(key, service)
 		rest = strings.TrimPrefix(rest, "SERVICE_")
 		return ok && (rest == "PORT" || strings.HasPrefix(rest, "PORT_") || key == service+"SERVICE_HOST")
+	})
+}
+
+// comesLater are the names, or how the names begin, of what a newer version
+// will have. They are never taken for typing errors, nor only warned of: who
+// sets them counts on what they do.
+var comesLater = []string{"CONFIG", "OIDC_", "OPS_ADDR", "PROFILE", "SYSLOG_"}
+
+func later(key string) bool {
+	return slices.ContainsFunc(comesLater, func(name string) bool {
+		return key == name || strings.HasSuffix(name, "_") && strings.HasPrefix(key, name) && onlyHas(key, isNameByte)
 	})
 }
 
@@ -132,7 +146,11 @@ func (l *loader) checkWord(key string) {
 		l.given[key] = g
 		return
 	}
-	l.add(key, "is not one of the allowed words")
+	problem := "is not one of the allowed words"
+	if slices.Contains(v.later, strings.ToLower(g.text)) {
+		problem = "is not in this version yet"
+	}
+	l.add(key, problem)
 	delete(l.given, key)
 }
 

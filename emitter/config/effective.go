@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -33,23 +34,27 @@ type Value struct {
 // [Doc]; then the numbered destinations that are on. The error is that of
 // Load.
 func Effective(environ []string, opt LoadOptions) ([]Value, error) {
-	l, c, err := load(environ, opt)
-	if err != nil {
-		return nil, err
-	}
+	_, c, err := load(environ, opt)
+	return c.values, err
+}
+
+// values returns the values in force.
+func (l *loader) values(c Config) []Value {
 	var values []Value
 	for _, v := range documented {
 		values = append(values, l.effective(v, l.holder(c, v.group)))
 	}
-	for i, n := range l.numbers {
-		if n == 1 {
-			continue
+	for _, d := range l.on {
+		kind, number, _ := strings.Cut(strings.TrimSuffix(d.group, "_"), "_")
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			continue // the first of its kind
 		}
-		for _, v := range describeGroup(reflect.TypeFor[FileDestination](), "FILE", n) {
-			values = append(values, l.effective(v, reflect.ValueOf(c.Files[i])))
+		for _, v := range describeGroup(d.fields.Type(), kind, n) {
+			values = append(values, l.effective(v, d.fields))
 		}
 	}
-	return values, nil
+	return values
 }
 
 // holder returns the struct that has the fields of group, or an invalid value
@@ -58,9 +63,9 @@ func (l *loader) holder(c Config, group string) reflect.Value {
 	if group == "" {
 		return reflect.ValueOf(c)
 	}
-	for i, n := range l.numbers {
-		if groupOf("FILE", n) == group {
-			return reflect.ValueOf(c.Files[i])
+	for _, d := range l.on {
+		if d.group == group {
+			return d.fields
 		}
 	}
 	return reflect.Value{}
@@ -90,6 +95,15 @@ func valueText(value any) string {
 			return ""
 		}
 		return x.String()
+	case time.Duration: // 5m, not 5m0s
+		text := x.String()
+		if strings.HasSuffix(text, "m0s") {
+			text = strings.TrimSuffix(text, "0s")
+		}
+		if strings.HasSuffix(text, "h0m") {
+			text = strings.TrimSuffix(text, "0m")
+		}
+		return text
 	case []string:
 		return strings.Join(x, ",")
 	case []netip.Prefix:

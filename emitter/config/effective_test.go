@@ -76,6 +76,13 @@ func TestEffectiveOfOtherCases(t *testing.T) {
 		{"attributes", []string{"OTEL_RESOURCE_ATTRIBUTES=a=b"}, Value{"VMCP_AUDIT_LABELS", "a=b", SourceEnv, "OTEL_RESOURCE_ATTRIBUTES"}},
 		{"host name", nil, Value{"VMCP_AUDIT_HOST", "gw-7c9f", SourceDefault, "host name"}},
 		{"terminal", []string{"VMCP_AUDIT_FILE_PATH=a\x1b[2J"}, Value{"VMCP_AUDIT_FILE_PATH", `"a\x1b[2J"`, SourceEnv, "VMCP_AUDIT_FILE_PATH"}},
+		{"token", environ(hecOn), Value{"VMCP_AUDIT_HEC_TOKEN", Redacted, SourceEnv, "VMCP_AUDIT_HEC_TOKEN"}},
+		{"address of a HEC", environ(hecOn), Value{"VMCP_AUDIT_HEC_URL", "http://127.0.0.1", SourceEnv, "VMCP_AUDIT_HEC_URL"}},
+		{"long duration", nil, Value{"VMCP_AUDIT_HEARTBEAT", "5m", SourceDefault, ""}},
+		{"longest duration", environ("HEARTBEAT=1h"), Value{"VMCP_AUDIT_HEARTBEAT", "1h", SourceEnv, "VMCP_AUDIT_HEARTBEAT"}},
+		{"strict", environ("DURABILITY=strict"), Value{"VMCP_AUDIT_SPOOL_FULL", "refuse", SourceDefault, "VMCP_AUDIT_DURABILITY"}},
+		{"spool", nil, Value{"VMCP_AUDIT_SPOOL_DIR", "/state/spool", SourceDefault, ""}},
+		{"spool of systemd", []string{"STATE_DIRECTORY=/s"}, Value{"VMCP_AUDIT_SPOOL_DIR", "/state/spool", SourceDefault, ""}},
 		{"first file", []string{"VMCP_AUDIT_FILE_PATH=a", "VMCP_AUDIT_FILE_MAX_SIZE=1000000"}, Value{"VMCP_AUDIT_FILE_MAX_SIZE", "1MB", SourceEnv, "VMCP_AUDIT_FILE_MAX_SIZE"}},
 	}
 	for _, tt := range tests {

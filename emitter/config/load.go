@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/caarlos0/env/v11"
@@ -22,6 +23,7 @@ type LoadOptions struct {
 	Flags    map[string]string // values of flags by variable name without the prefix (LISTEN); they win
 	Need     Need
 	HostName string // default of INSTANCE and HOST; empty: the system's
+	StateDir string // folder in which SPOOL_DIR is by default; empty: the system's
 }
 
 // Load returns the configuration that environ ("NAME=value", the last of two
@@ -30,7 +32,8 @@ type LoadOptions struct {
 // the zero one then.
 //
 // An empty value counts as not set where the default is empty, and is a
-// mistake elsewhere. Load reads the files that hold secrets and nothing else.
+// mistake elsewhere. Load reads the files that hold secrets and certificates
+// and nothing else.
 func Load(environ []string, opt LoadOptions) (Config, []string, error) {
 	l, c, err := load(environ, opt)
 	return c, l.warnings, err
@@ -40,7 +43,8 @@ func load(environ []string, opt LoadOptions) (*loader, Config, error) {
 	l := &loader{opt: opt, environ: env.ToMap(environ), given: make(map[string]given), wrong: make(map[string]int)}
 	l.collect()
 	c := parse[Config](l, "")
-	c.Files = l.files()
+	c.Files = destinations(l, "FILE", l.checkFile)
+	c.HECs = destinations(l, "HEC", l.checkHEC)
 	l.check(&c)
 	l.resolve(&c)
 	l.need(&c)
@@ -49,6 +53,7 @@ func load(environ []string, opt LoadOptions) (*loader, Config, error) {
 		sortMistakes(l.mistakes)
 		return l, Config{}, &Error{Mistakes: l.mistakes}
 	}
+	c.values = l.values(c)
 	return l, c, nil
 }
 
@@ -57,11 +62,18 @@ type loader struct {
 	opt      LoadOptions
 	environ  map[string]string
 	given    map[string]given // what was set, by key; empty values are not in it
-	numbers  []int            // which of Files is which destination
+	on       []destination
 	unknown  []Mistake
 	mistakes []Mistake
 	wrong    map[string]int // mistakes by key
 	warnings []string
+}
+
+// destination is one that is on.
+type destination struct {
+	group  string // how its variables begin
+	name   string
+	fields reflect.Value // of its struct
 }
 
 // given is one value before it is parsed.
@@ -135,6 +147,9 @@ func parse[T any](l *loader, group string) T {
 	values := make(map[string]string, len(l.given)) // never nil: env would take the process's environment
 	for key, g := range l.given {
 		values[Prefix+key] = g.text
+	}
+	if key := group + "NAME"; group != "" && l.given[key].text == "" {
+		values[Prefix+key] = known[key].doc.Default // which has the number
 	}
 	err := env.ParseWithOptions(&t, env.Options{Prefix: Prefix + group, Environment: values, FuncMap: parsers})
 	if all, ok := errors.AsType[env.AggregateError](err); ok {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
@@ -20,16 +21,19 @@ import (
 var options = cmp.Options{
 	cmp.Comparer(func(a, b Secret) bool { return a.Reveal() == b.Reveal() }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmpopts.IgnoreUnexported(Config{}),
 }
 
 // plain are the options of tests that do not depend on the machine.
-var plain = LoadOptions{HostName: "gw-7c9f", Known: []string{"mcp_tool_call", "mcp_tools_list", "mcp_ping", "audit_start"}}
+var plain = LoadOptions{HostName: "gw-7c9f", StateDir: "/state", Known: []string{"mcp_tool_call", "mcp_tools_list", "mcp_ping", "audit_start"}}
 
 // defaults returns the configuration of an empty environment.
 func defaults() Config {
 	return Config{
 		Enabled: true, Component: "vmcp-server", Listen: "127.0.0.1:4484", Host: "gw-7c9f", Instance: "gw-7c9f",
 		MaxDataSize: 1024, Digest: middleware.DigestHMAC, DrainTimeout: 10 * time.Second, UnknownEnv: UnknownError,
+		Durability: Durable, SpoolDir: "/state/spool", SpoolMax: 1 << 30, SpoolFull: DropNewest,
+		Heartbeat: 5 * time.Minute, FlushTimeout: 10 * time.Second,
 	}
 }
 
@@ -73,6 +77,11 @@ func TestLoad(t *testing.T) {
 		}},
 		{"IPv4 inside IPv6", []string{"VMCP_AUDIT_TRUSTED_PROXIES=::ffff:192.0.2.7"}, func(c *Config) {
 			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32")}
+		}},
+		{"strict", []string{"VMCP_AUDIT_DURABILITY=strict"}, func(c *Config) { c.Durability, c.SpoolFull = Strict, Refuse }},
+		{"strict in full", environ("DURABILITY=strict SPOOL_FULL=refuse"), func(c *Config) { c.Durability, c.SpoolFull = Strict, Refuse }},
+		{"spool", environ("DURABILITY=async SPOOL_DIR=s SPOOL_MAX_SIZE=1MiB SPOOL_FULL=drop-oldest HEARTBEAT=0s FLUSH_TIMEOUT=0s"), func(c *Config) {
+			c.Durability, c.SpoolDir, c.SpoolMax, c.SpoolFull, c.Heartbeat, c.FlushTimeout = Async, "s", 1<<20, DropOldest, 0, 0
 		}},
 		{"durations", []string{"VMCP_AUDIT_SHUTDOWN_DELAY=1h", "VMCP_AUDIT_DRAIN_TIMEOUT=0s"}, func(c *Config) {
 			c.ShutdownDelay, c.DrainTimeout = time.Hour, 0
@@ -127,8 +136,8 @@ func TestHostNameOfTheSystem(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
-	one := FileDestination{Name: "file", Path: "a", Format: FileJSON}
-	two := FileDestination{Name: "file-2", Path: "-", Format: FileCompact}
+	one := FileDestination{Name: "file", Path: "a", Format: FormatJSON}
+	two := FileDestination{Name: "file-2", Path: "-", Format: FormatCompact}
 	tests := []struct {
 		name    string
 		environ string
@@ -137,12 +146,12 @@ func TestFiles(t *testing.T) {
 		{"one", "FILE_PATH=a", []FileDestination{one}},
 		{"two", "FILE_2_PATH=- FILE_2_FORMAT=compact FILE_PATH=a", []FileDestination{one, two}},
 		{"only the second", "FILE_2_PATH=- FILE_2_FORMAT=compact", []FileDestination{two}},
-		{"last", "FILE_9_PATH=a", []FileDestination{{Name: "file-9", Path: "a", Format: FileJSON}}},
+		{"last", "FILE_9_PATH=a", []FileDestination{{Name: "file-9", Path: "a", Format: FormatJSON}}},
 		{"everything", "FILE_PATH=a FILE_NAME=debug-1 FILE_FORMAT=compact FILE_MAX_SIZE=64MiB FILE_MAX_FILES=5", []FileDestination{
-			{Name: "debug-1", Path: "a", Format: FileCompact, MaxSize: 64 << 20, MaxFiles: 5},
+			{Name: "debug-1", Path: "a", Format: FormatCompact, MaxSize: 64 << 20, MaxFiles: 5},
 		}},
 		{"names exchanged", "FILE_PATH=a FILE_NAME=file-2 FILE_2_PATH=b FILE_2_NAME=file", []FileDestination{
-			{Name: "file-2", Path: "a", Format: FileJSON}, {Name: "file", Path: "b", Format: FileJSON},
+			{Name: "file-2", Path: "a", Format: FormatJSON}, {Name: "file", Path: "b", Format: FormatJSON},
 		}},
 	}
 	for _, tt := range tests {
@@ -228,7 +237,7 @@ func TestFlagsWin(t *testing.T) {
 	}
 	want := defaults()
 	want.Listen, want.Component = ":1", "c"
-	want.Files = []FileDestination{{Name: "file-2", Path: "-", Format: FileJSON}}
+	want.Files = []FileDestination{{Name: "file-2", Path: "-", Format: FormatJSON}}
 	if diff := cmp.Diff(want, got, options); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)
 	}

@@ -3,71 +3,228 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"slices"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
 	"github.com/vmcp-audit/vmcp-audit/emitter/file"
+	"github.com/vmcp-audit/vmcp-audit/emitter/hec"
+	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 	"github.com/vmcp-audit/vmcp-audit/formats"
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
-// Destinations are the open destinations of a configuration.
-type Destinations struct {
+// Trail is what a configuration opens: the spool and the destinations.
+type Trail struct {
+	Spool  *spool.Spool
 	Routes []emitter.Route
 
+	cfg   Config
+	opt   emitter.Options
+	key   []byte
 	files []*file.Sink
+	sinks []io.Closer
 }
 
-// Open opens every destination that c switches on, and none if one of them
-// cannot be opened. log takes their warnings; nil: none.
-func Open(c Config, log *slog.Logger) (*Destinations, error) {
-	d := new(Destinations)
-	for _, f := range c.Files {
-		sink, err := file.Open(f.Path, file.Options{MaxSize: int64(f.MaxSize), MaxFiles: f.MaxFiles, Log: log})
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("destination %s: %w", f.Name, err), d.Close())
-		}
-		d.files = append(d.files, sink)
-		d.Routes = append(d.Routes, emitter.Route{Name: f.Name, Format: formatOf(f.Format), Sink: sink})
+// Open opens the spool and every destination that c switches on, and nothing if
+// one of them cannot be opened. version is that of the program, for the events;
+// log takes the warnings of all parts, nil: none. It dials nothing.
+//
+// Where HASH_KEY is not set, the key is that of the spool's folder, made if it
+// is not there.
+func Open(c Config, version string, log *slog.Logger) (*Trail, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
-	return d, nil
+	t := &Trail{cfg: c, opt: c.emitter(version, log)}
+	if err := t.openSpool(); err != nil {
+		return nil, err
+	}
+	if err := t.openDestinations(); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
 }
 
-func formatOf(f FileFormat) emitter.Format {
-	if f == FileCompact {
+// OpenDestinations returns the routes without a spool, for a single event.
+// Files are not rotated: whoever else writes them does that.
+func OpenDestinations(c Config, log *slog.Logger) (*Trail, error) {
+	t := &Trail{cfg: c, opt: c.emitter("", log)}
+	t.cfg.Files = append([]FileDestination(nil), c.Files...)
+	for i := range t.cfg.Files {
+		t.cfg.Files[i].MaxSize = 0
+	}
+	if err := t.openDestinations(); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+func (t *Trail) openSpool() error {
+	c := t.cfg
+	opt := spool.Options{MaxSize: int64(c.SpoolMax), Gap: emitter.GapPayload(t.opt), Log: t.opt.Log}
+	if c.Durability == Async {
+		opt.Durability = spool.Async
+	}
+	// Refuse is the emitter's to obey, before a call runs. An event of a call
+	// that has run is dropped, counted and told where there is no room for it.
+	if c.SpoolFull == DropOldest {
+		opt.Full = spool.DropOldest
+	}
+	s, err := spool.Open(c.SpoolDir, opt)
+	if errors.Is(err, spool.ErrInUse) {
+		return fmt.Errorf("%w: each process needs its own %sSPOOL_DIR", err, Prefix)
+	}
+	if err != nil {
+		return fmt.Errorf("%sSPOOL_DIR %s cannot be used: %w", Prefix, quoteCut(c.SpoolDir, maxShownPath), err)
+	}
+	t.Spool = s
+	if t.key = []byte(c.HashKey.Reveal()); len(t.key) > 0 {
+		return nil
+	}
+	if t.key, err = hashKey(s, t.opt.Log); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
+}
+
+func (t *Trail) openDestinations() error {
+	for _, f := range t.cfg.Files {
+		sink, err := file.Open(f.Path, file.Options{MaxSize: int64(f.MaxSize), MaxFiles: f.MaxFiles, Log: t.opt.Log})
+		if err != nil {
+			return fmt.Errorf("destination %s: %w", f.Name, err)
+		}
+		t.files, t.sinks = append(t.files, sink), append(t.sinks, sink)
+		t.Routes = append(t.Routes, emitter.Route{Name: f.Name, Format: formatOf(f.Format), Sink: sink})
+	}
+	for _, h := range t.cfg.HECs {
+		sink, err := h.open(t.cfg.Host, t.opt.Log)
+		if err != nil {
+			return fmt.Errorf("destination %s: %w", h.Name, err)
+		}
+		t.sinks = append(t.sinks, sink)
+		t.Routes = append(t.Routes, h.route(sink))
+	}
+	return nil
+}
+
+// formatOf returns nil for JSON, which the emitter does best by itself.
+func formatOf(f Format) emitter.Format {
+	if f == FormatCompact {
 		return formats.Compact
 	}
-	return formats.JSON
+	return nil
+}
+
+var ackModes = map[Ack]hec.AckMode{AckAuto: hec.AckAuto, AckOn: hec.AckOn, AckOff: hec.AckOff}
+
+func (d HECDestination) open(host string, log *slog.Logger) (*hec.Sink, error) {
+	opt := hec.Options{
+		TokenFile: d.TokenFile, Text: d.Format != FormatJSON,
+		Host: host, Source: d.Source, SourceType: d.SourceType, Index: d.Index, Fields: d.Fields,
+		Ack: ackModes[d.Ack], AckTimeout: d.AckTimeout,
+		MaxBytes: int(d.BatchBytes), MaxEvents: d.BatchSize, NoGzip: !d.Gzip,
+		CAFile: d.CAFile, CertFile: d.CertFile, KeyFile: d.KeyFile, InsecureSkipVerify: d.InsecureSkipVerify,
+		Log: log,
+	}
+	if d.TokenFile == "" {
+		opt.Token = func() (string, error) { return d.Token.Reveal(), nil }
+	}
+	return hec.New(d.URL.String(), opt)
+}
+
+// ackRequests is how many requests are sent before the acknowledgements of all
+// are waited for: Splunk gives them every few seconds at best, and one request
+// for each wait would be slow.
+const ackRequests = 4
+
+func (d HECDestination) route(sink emitter.Sink) emitter.Route {
+	r := emitter.Route{
+		Name: d.Name, Format: formatOf(d.Format), Sink: sink,
+		BatchRecords: d.BatchSize, BatchBytes: int(d.BatchBytes), Linger: d.BatchLinger,
+	}
+	if d.Ack != AckOff {
+		r.BatchRecords *= ackRequests
+		r.BatchBytes *= ackRequests
+	}
+	return r
+}
+
+// Emitter returns an emitter along the routes and more. It has recorded, in an
+// audit_config event, what the configuration is and what was changed since the
+// last start on this spool. Destinations that the spool keeps events for and
+// that are not among the routes are named in the log.
+func (t *Trail) Emitter(more ...emitter.Route) (*emitter.Emitter, error) {
+	em, err := emitter.New(t.Spool, t.opt, slices.Concat(t.Routes, more)...)
+	if err != nil {
+		return nil, err
+	}
+	t.record(em)
+	for _, c := range t.Spool.Stats().Cursors {
+		if !c.Open {
+			t.opt.Log.Warn("the spool keeps events for a destination that is not configured any more, and fills up with them",
+				"name", c.Name, "pending", c.Pending, "spool", t.Spool.Dir())
+		}
+	}
+	return em, nil
+}
+
+// Middleware returns the settings of the middleware.
+func (t *Trail) Middleware() middleware.Options {
+	return middleware.Options{
+		Key:             t.key,
+		Digest:          t.cfg.Digest,
+		TrustedProxies:  t.cfg.TrustedProxies,
+		PrivilegedTools: t.cfg.PrivilegedTools,
+		RequestData:     t.cfg.IncludeRequestData,
+		ResponseData:    t.cfg.IncludeResponseData,
+		MaxData:         int(t.cfg.MaxDataSize),
+	}
 }
 
 // Reopen opens files anew, as after a rotation by somebody else. It may be
 // called while events are emitted.
-func (d *Destinations) Reopen() error {
+func (t *Trail) Reopen() error {
 	var errs []error
-	for _, f := range d.files {
+	for _, f := range t.files {
 		errs = append(errs, f.Reopen())
 	}
 	return errors.Join(errs...)
 }
 
-// Close closes every destination; call it when the emitter has ended.
-func (d *Destinations) Close() error {
+// Close closes every destination and then the spool; call it when the emitter's
+// Run has ended.
+func (t *Trail) Close() error {
 	var errs []error
-	for _, f := range d.files {
-		errs = append(errs, f.Close())
+	for _, s := range t.sinks {
+		errs = append(errs, s.Close())
+	}
+	if t.Spool != nil {
+		errs = append(errs, t.Spool.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// Emitter returns the settings of an emitter; version is that of the program.
-func (c Config) Emitter(version string, log *slog.Logger) emitter.Options {
-	return emitter.Options{
-		Component: c.Component,
-		Observer:  emitter.Observer{Host: c.Host, Instance: c.Instance, Version: version, Labels: c.Labels},
-		Only:      typesOf(c.EventTypes),
-		Exclude:   typesOf(c.ExcludeEventTypes),
-		Log:       log,
+// emitter returns the settings of an emitter.
+func (c Config) emitter(version string, log *slog.Logger) emitter.Options {
+	opt := emitter.Options{
+		Component:    c.Component,
+		Observer:     emitter.Observer{Host: c.Host, Instance: c.Instance, Version: version, Labels: c.Labels},
+		Only:         typesOf(c.EventTypes),
+		Exclude:      typesOf(c.ExcludeEventTypes),
+		Log:          log,
+		Refuse:       c.SpoolFull == Refuse,
+		Heartbeat:    c.Heartbeat,
+		FlushTimeout: c.FlushTimeout,
 	}
+	if c.FlushTimeout == 0 {
+		opt.FlushTimeout = -1 // none, where 0 would be the default
+	}
+	if !c.Enabled {
+		opt.Heartbeat = 0 // it would say that the audit lives
+	}
+	return opt
 }
 
 func typesOf(names []string) []emitter.Type {
@@ -76,17 +233,4 @@ func typesOf(names []string) []emitter.Type {
 		ts = append(ts, emitter.Type(n))
 	}
 	return ts
-}
-
-// Middleware returns the settings of the middleware.
-func (c Config) Middleware() middleware.Options {
-	return middleware.Options{
-		Key:             []byte(c.HashKey.Reveal()),
-		Digest:          c.Digest,
-		TrustedProxies:  c.TrustedProxies,
-		PrivilegedTools: c.PrivilegedTools,
-		RequestData:     c.IncludeRequestData,
-		ResponseData:    c.IncludeResponseData,
-		MaxData:         int(c.MaxDataSize),
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -12,7 +13,13 @@ import (
 const (
 	envKubernetes = "KUBERNETES_SERVICE_HOST"
 	envAttributes = "OTEL_RESOURCE_ATTRIBUTES"
+	envState      = "STATE_DIRECTORY" // of systemd
+	envXDGState   = "XDG_STATE_HOME"
+	envHome       = "HOME"
+	envWindows    = "LOCALAPPDATA"
 )
+
+const fromHostName = "host name"
 
 // resolve fills in the defaults that depend on the system.
 func (l *loader) resolve(c *Config) {
@@ -24,11 +31,44 @@ func (l *loader) resolve(c *Config) {
 	if c.Host == "" || c.Instance == "" {
 		l.resolveHostName(c)
 	}
+	if c.SpoolDir == "" {
+		l.resolveSpoolDir(c)
+	}
+	if _, set := l.given["SPOOL_FULL"]; !set && c.Durability == Strict {
+		c.SpoolFull = Refuse
+		l.given["SPOOL_FULL"] = given{source: SourceDefault, from: Prefix + "DURABILITY"}
+	}
 	attributes := l.environ[envAttributes]
 	if c.Labels == nil && l.wrong["LABELS"] == 0 && attributes != "" {
 		c.Labels = l.attributes(attributes)
 		l.given["LABELS"] = given{source: SourceEnv, from: envAttributes}
 	}
+}
+
+const program = "vmcp-audit" // our folder among those of others
+
+// resolveSpoolDir puts the spool where state that must last is kept. The
+// folders of relative paths would depend on where the program is started.
+func (l *loader) resolveSpoolDir(c *Config) {
+	state, from := l.opt.StateDir, ""
+	systemd, _, _ := strings.Cut(l.environ[envState], ":") // the first one, if there are more
+	switch {
+	case state != "":
+	case filepath.IsAbs(systemd):
+		state, from = systemd, envState
+	case os.Geteuid() == 0:
+		state, from = "/var/lib/"+program, "root"
+	case filepath.IsAbs(l.environ[envXDGState]):
+		state, from = filepath.Join(l.environ[envXDGState], program), envXDGState
+	case filepath.IsAbs(l.environ[envHome]):
+		state, from = filepath.Join(l.environ[envHome], ".local", "state", program), envHome
+	case filepath.IsAbs(l.environ[envWindows]):
+		state, from = filepath.Join(l.environ[envWindows], program), envWindows
+	default:
+		return // Need says whether that matters
+	}
+	c.SpoolDir = filepath.Join(state, "spool")
+	l.given["SPOOL_DIR"] = given{source: SourceDefault, from: from}
 }
 
 func (l *loader) resolveHostName(c *Config) {
@@ -42,11 +82,11 @@ func (l *loader) resolveHostName(c *Config) {
 	}
 	if c.Host == "" {
 		c.Host = name
-		l.given["HOST"] = given{source: SourceDefault, from: "host name"}
+		l.given["HOST"] = given{source: SourceDefault, from: fromHostName}
 	}
 	if c.Instance == "" {
 		c.Instance = name
-		l.given["INSTANCE"] = given{source: SourceDefault, from: "host name"}
+		l.given["INSTANCE"] = given{source: SourceDefault, from: fromHostName}
 	}
 }
 

@@ -24,7 +24,7 @@ type Variable struct {
 
 // Doc describes every variable in the order of the documents. Of destinations
 // it has the first of each kind; the second has a number after the kind, as
-// FILE_2_PATH, up to [MaxDestinations].
+// HEC_2_URL, up to [MaxDestinations].
 func Doc() []Variable {
 	all := make([]Variable, len(documented))
 	for i, v := range documented {
@@ -40,6 +40,7 @@ type variable struct {
 	group   string   // FILE_ or FILE_2_ for a destination's setting, else empty
 	field   string   // Go field: caarlos0/env names its errors so
 	words   []string // allowed words, nil: no such list
+	later   []string // words that a newer version will know
 	url     bool     // the value may hold a password where it is wrong
 	address bool     // switches its destination on
 	fileOf  string   // key of the secret that the named file holds, else empty
@@ -87,7 +88,11 @@ func groupOf(kind string, n int) string {
 
 // describeField returns the variable of f and, for a secret, that of its file.
 func describeField(f reflect.StructField, group string) []variable {
-	key := group + f.Tag.Get("env")
+	name := f.Tag.Get("env")
+	if name == "" || name == "-" {
+		return nil
+	}
+	key := group + name
 	v := variable{
 		key: key, group: group, field: f.Name,
 		url:     f.Type == reflect.TypeFor[*url.URL](),
@@ -99,21 +104,21 @@ func describeField(f reflect.StructField, group string) []variable {
 		},
 	}
 	if words := f.Tag.Get("oneof"); words != "" {
-		v.words = strings.Split(words, "|")
+		v.words, v.later = strings.Split(words, "|"), strings.Split(f.Tag.Get("later"), "|")
 		v.doc.Allowed = strings.Join(v.words, ", ")
 	}
 	if !v.doc.Secret {
 		return []variable{v}
 	}
-	return []variable{v, secretFile(v)}
+	return []variable{v, secretFile(v, f.Tag.Get("filedoc"))}
 }
 
-func secretFile(secret variable) variable {
+func secretFile(secret variable, more string) variable {
 	return variable{
 		key: secret.key + fileSuffix, group: secret.group, fileOf: secret.key,
 		doc: Variable{
 			Name: secret.doc.Name + fileSuffix, Unit: "path",
-			Doc:     "file that holds " + secret.doc.Name + ", without the end of its last line",
+			Doc:     "file that holds " + secret.doc.Name + ", without the end of its last line" + more,
 			Allowed: "path of a regular file of at most " + Size(MaxSecretFile).String(),
 			Example: "/run/secrets/" + strings.ToLower(strings.ReplaceAll(secret.key, "_", "-")),
 		},

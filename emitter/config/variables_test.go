@@ -3,6 +3,7 @@ package config
 import (
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,12 +13,12 @@ import (
 
 // TestTags fails for a field that is not documented in full.
 func TestTags(t *testing.T) {
-	for _, typ := range []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[FileDestination]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[FileDestination](), reflect.TypeFor[HECDestination]()} {
 		for f := range typ.Fields() {
 			if f.Anonymous {
 				t.Errorf("%s.%s is embedded", typ, f.Name)
 			}
-			if f.Tag.Get("group") != "" {
+			if f.Tag.Get("group") != "" || f.Tag.Get("env") == "-" || !f.IsExported() {
 				continue
 			}
 			for _, tag := range []string{"env", "unit", "doc", "example"} {
@@ -45,8 +46,12 @@ func TestDocAgreesWithEnv(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	collector, err := env.GetFieldParamsWithOptions(&HECDestination{}, env.Options{Prefix: Prefix + "HEC_"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	want, got := map[string]string{}, map[string]string{}
-	for _, p := range append(config, file...) {
+	for _, p := range slices.Concat(config, file, collector) {
 		if !p.Ignored {
 			want[p.Key] = p.DefaultValue
 		}
@@ -74,7 +79,7 @@ func TestDoc(t *testing.T) {
 		if strings.HasSuffix(v.Name, "_PORT") || strings.HasPrefix(v.Name, Prefix+"SERVICE_") {
 			t.Errorf("%s is a name that Kubernetes injects", v.Name)
 		}
-		if v.Secret != (v.Name == "VMCP_AUDIT_HASH_KEY") {
+		if v.Secret != slices.Contains([]string{"VMCP_AUDIT_HASH_KEY", "VMCP_AUDIT_HEC_TOKEN"}, v.Name) {
 			t.Errorf("%s: Secret = %v", v.Name, v.Secret)
 		}
 	}
@@ -95,25 +100,36 @@ func TestNumberedNames(t *testing.T) {
 	}
 }
 
+// beside returns what a setting needs beside it.
+func beside(v variable) []string {
+	var all []string
+	if strings.HasPrefix(v.group, "FILE_") && !v.address {
+		all = append(all, v.group+"PATH=a")
+	}
+	if strings.HasPrefix(v.group, "HEC_") {
+		all = append(all, v.group+"URL=http://127.0.0.1", v.group+"TOKEN="+canary)
+	}
+	switch strings.TrimPrefix(v.key, v.group) {
+	case "MAX_FILES":
+		all = append(all, v.group+"MAX_SIZE=1MiB")
+	case "URL":
+		all = all[1:]
+	case "TOKEN_FILE":
+		all = all[:1]
+	}
+	return environ(strings.Join(all, " "))
+}
+
 // TestEveryVariableCounts sets each variable, those of the second file too, to
 // its example: Load must take it and the Config must change.
 func TestEveryVariableCounts(t *testing.T) {
-	with := map[string][]string{ // what a setting needs beside it
-		"MAX_FILES": {"MAX_SIZE=1MiB"},
-	}
 	for _, key := range names {
 		v := known[key]
-		if v.group != "" && v.group != "FILE_" && v.group != "FILE_2_" {
-			continue
+		if !slices.Contains([]string{"", "FILE_", "FILE_2_", "HEC_", "HEC_9_"}, v.group) || strings.HasPrefix(v.doc.Unit, "path") && strings.HasSuffix(key, "_FILE") && v.fileOf == "" {
+			continue // the files of a HEC are tested by TestHECFiles
 		}
 		t.Run(key, func(t *testing.T) {
-			var base []string
-			if v.group != "" && !v.address {
-				base = append(base, Prefix+v.group+"PATH=a")
-			}
-			for _, more := range with[strings.TrimPrefix(key, v.group)] {
-				base = append(base, Prefix+v.group+more)
-			}
+			base := beside(v)
 			example := v.doc.Example
 			if v.fileOf != "" {
 				example = filepath.Join(t.TempDir(), "secret")
@@ -121,10 +137,10 @@ func TestEveryVariableCounts(t *testing.T) {
 			}
 			opt := LoadOptions{HostName: "h"} // every event type
 			before, _, err := Load(base, opt)
-			if err != nil {
+			if err != nil && (v.group == "" || len(base) > 1) { // a HEC needs URL and token
 				t.Fatal(err)
 			}
-			after, _, err := Load(append(base, v.doc.Name+"="+example), opt)
+			after, _, err := Load(append(base, v.doc.Name+"="+strings.ReplaceAll(example, " ", "")), opt)
 			if err != nil {
 				t.Fatalf("the example %q is not taken: %v", example, err)
 			}
@@ -141,10 +157,7 @@ func TestDefaultsAreAllowed(t *testing.T) {
 		if v.doc.Default == "" {
 			continue
 		}
-		var base []string
-		if v.group != "" {
-			base = append(base, Prefix+v.group+"PATH=a")
-		}
+		base := beside(v)
 		before, _, _ := Load(base, plain)
 		after, _, err := Load(append(base, v.doc.Name+"="+v.doc.Default), plain)
 		if diff := cmp.Diff(before, after, options); err != nil || diff != "" {

@@ -26,13 +26,43 @@ func (l LogLevel) Level() slog.Level { return slog.Level(l) }
 // String returns the word that UnmarshalText reads.
 func (l LogLevel) String() string { return strings.ToLower(slog.Level(l).String()) }
 
-// FileFormat is how a file shows an event.
-type FileFormat string
+// Format is how a destination shows an event.
+type Format string
 
-// The formats of files.
+// The formats.
 const (
-	FileJSON    FileFormat = "json"    // the canonical line
-	FileCompact FileFormat = "compact" // a short line for people
+	FormatJSON    Format = "json"    // the canonical line
+	FormatCompact Format = "compact" // a short line for people
+)
+
+// Durability says when an event counts as recorded.
+type Durability string
+
+// The durabilities.
+const (
+	Durable Durability = "durable" // when it is on disk
+	Strict  Durability = "strict"  // the same, and nothing runs that cannot be recorded
+	Async   Durability = "async"   // when it is on its way to the disk
+)
+
+// SpoolFull says what happens when nothing more can be stored.
+type SpoolFull string
+
+// What can happen then.
+const (
+	DropNewest SpoolFull = "drop-newest"
+	DropOldest SpoolFull = "drop-oldest"
+	Refuse     SpoolFull = "refuse"
+)
+
+// Ack says what is done with the indexer acknowledgement of a HEC.
+type Ack string
+
+// The modes of acknowledgement, as hec.AckMode has them.
+const (
+	AckAuto Ack = "auto"
+	AckOn   Ack = "on"
+	AckOff  Ack = "off"
 )
 
 // UnknownEnv says what an unknown variable with our prefix is.

@@ -32,12 +32,34 @@ A destination is on when its address is set; a setting of a destination that is 
 a kind has a number after the kind, from 2 to %d, and the same settings:
 
 ` + "```sh" + `
-` + Prefix + `FILE_PATH=/var/log/vmcp-audit/audit.jsonl
-` + Prefix + `FILE_2_PATH=-
-` + Prefix + `FILE_2_FORMAT=compact
+` + Prefix + `HEC_URL=https://splunk-eu.example.com:8088
+` + Prefix + `HEC_TOKEN_FILE=/run/secrets/splunk-eu
+` + Prefix + `HEC_2_URL=https://splunk-us.example.com:8088
+` + Prefix + `HEC_2_TOKEN_FILE=/run/secrets/splunk-us
 ` + "```" + `
 
-The name of a destination is its kind and number (` + "`file`, `file-2`" + `) unless its ` + "`..._NAME`" + ` says otherwise.
+The name of a destination is its kind and number (` + "`hec`, `hec-2`" + `) unless its ` + "`..._NAME`" + ` says otherwise. The spool
+knows by the name how far a destination has come: under a new name it gets again what the spool still holds, and for one that
+is not configured any more the spool keeps everything. A warning at the start names it; once the program has stopped,
+` + "`cursors/NAME.cursor`" + ` in the spool folder can be deleted.
+
+## What is read again
+
+A token's file and the files of certificates and keys are read again when they change, the token's also when the token is
+refused. Everything else needs a new start.
+
+## The record of the configuration
+
+At each start an ` + "`audit_config`" + ` event says in ` + "`data.request`" + ` what is in force:
+
+` + "```json" + `
+{"digest":"sha256:...","changed":["` + Prefix + `SPOOL_FULL"],"enabled":true}
+` + "```" + `
+
+` + "`digest`" + ` is over all settings, ` + "`changed`" + ` names those that were not so at the start before on the same spool, ` + "`null`" + `
+without one. A secret counts as set or not, its value does not; a default that comes from the host's name does not count.
+With ` + "`" + Prefix + "ENABLED=false`" + ` the event says so, calls leave none, and destinations are still given what was left in the
+spool. Where no destination is set and there is no spool either, nothing is opened.
 `
 
 // WriteMarkdown writes the page docs/configuration.md.

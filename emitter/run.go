@@ -25,9 +25,7 @@ func (em *Emitter) Run(ctx context.Context) error {
 	}
 	em.beat(ctx)
 
-	em.closed.Store(true)
-	em.gate.Lock() // those who are storing have done so
-	em.gate.Unlock()
+	em.close()
 	em.note(em.lifecycle(TypeAuditStop))
 	em.stopping.Store(true)
 	close(em.wake)
@@ -39,6 +37,13 @@ func (em *Emitter) Run(ctx context.Context) error {
 	}
 	wg.Wait()
 	return em.finish()
+}
+
+// close lets no more events in, and returns when those that are being stored are.
+func (em *Emitter) close() {
+	em.gate.Lock()
+	defer em.gate.Unlock()
+	em.closed.Store(true)
 }
 
 // beat says audit_heartbeat now and then until ctx ends.

@@ -469,6 +469,9 @@ func TestStrictServer(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	for end := time.Now().Add(10 * time.Second); len(tr.all()) < 200 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond) // the 503 is sent before its completed is tried
+	}
 	received, completed := tr.stages(t)
 	if runs.Load() != 80 || served.Load() != 80 || len(received) != 80 || len(completed) != 120 {
 		t.Errorf("%d runs, %d answers, %d received, %d completed", runs.Load(), served.Load(), len(received), len(completed))

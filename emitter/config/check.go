@@ -31,6 +31,7 @@ func (l *loader) check(c *Config) {
 	l.require("MAX_DATA_SIZE", c.MaxDataSize >= 1 && c.MaxDataSize <= MaxDataSize, "is out of range")
 	l.require("SPOOL_MAX_SIZE", c.SpoolMax >= spool.MinMaxSize, "is too small")
 	l.require("SPOOL_FULL", c.Durability != Strict || c.SpoolFull == Refuse, "contradicts "+known["DURABILITY"].doc.Name+"=strict, which means refuse")
+	l.require("FLOOD_LIMIT", c.FloodLimit <= 1_000_000, "is out of range")
 	l.require("HASH_KEY", len(c.HashKey.Reveal()) >= MinHashKey, "is too short")
 	l.checkTypes("EVENT_TYPES", c.EventTypes)
 	l.checkTypes("EXCLUDE_EVENT_TYPES", c.ExcludeEventTypes)

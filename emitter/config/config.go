@@ -66,11 +66,13 @@ type Config struct {
 	HashKey Secret            `env:"HASH_KEY" unit:"secret" allowed:"at least 16 bytes, random, the same for all replicas" example:"$(openssl rand -hex 32)" doc:"key of the HMAC over session ids, tokens, arguments and results, so that events can be joined and values cannot be guessed; unset: a random one that is kept in the spool folder, so that events of two replicas do not join"`
 	Digest  middleware.Digest `env:"DIGEST" envDefault:"hmac" unit:"word" oneof:"hmac|sha256|none" example:"sha256" doc:"how arguments and results are digested; sha256 has no key: short values can be guessed"`
 
-	Durability Durability    `env:"DURABILITY" envDefault:"durable" unit:"word" oneof:"durable|strict|async" example:"strict" doc:"when an event counts as recorded; durable: it is on disk before its answer leaves; strict: the same, and SPOOL_FULL is refuse (a record before the call runs comes later); async: a crash loses at most 200 ms or 1 MiB"`
+	Durability Durability    `env:"DURABILITY" envDefault:"durable" unit:"word" oneof:"durable|strict|async" example:"strict" doc:"when an event counts as recorded; durable: it is on disk before its answer leaves; strict: a record is on disk before the call runs too, or the call is refused; async: a crash loses at most 200 ms or 1 MiB"`
 	SpoolDir   string        `env:"SPOOL_DIR" unit:"path" allowed:"path of a folder of this process alone, on a disk of its machine" example:"/var/spool/vmcp-audit" doc:"folder in which events wait for their destinations; unset: spool in $STATE_DIRECTORY (systemd), else as root in /var/lib/vmcp-audit, else in $XDG_STATE_HOME/vmcp-audit, else in ~/.local/state/vmcp-audit; on Windows in %LOCALAPPDATA%/vmcp-audit"`
 	SpoolMax   Size          `env:"SPOOL_MAX_SIZE" envDefault:"1GiB" unit:"bytes" allowed:"1MiB and more, as 64MiB, 1GB" example:"10GiB" doc:"most that the folder holds; 1 GiB is about 700,000 full events"`
 	SpoolFull  SpoolFull     `env:"SPOOL_FULL" envDefault:"drop-newest" unit:"word" oneof:"drop-newest|drop-oldest|refuse" example:"refuse" doc:"what happens when nothing more can be stored; drop-newest: new events are lost, counted and told; drop-oldest: the oldest ones are, delivered or not; refuse: new calls get 503 before they run"`
 	Heartbeat  time.Duration `env:"HEARTBEAT" envDefault:"5m" unit:"duration" allowed:"0s to 1h, as 30s, 5m" example:"1m" doc:"time between two audit_heartbeat events, which tell every destination that the audit lives; 0s: none"`
+
+	FloodLimit int `env:"FLOOD_LIMIT" envDefault:"60" unit:"requests" allowed:"0 to 1000000; 0 is no limit" example:"600" doc:"requests of one source and minute that are recorded one by one though they were refused without a valid identity; what is beyond is folded into one event for each reason, and refused with 429 under strict"`
 
 	Files []FileDestination `env:"-" group:"FILE"`
 	HECs  []HECDestination  `env:"-" group:"HEC"`

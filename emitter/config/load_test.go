@@ -33,7 +33,7 @@ func defaults() Config {
 		Enabled: true, Component: "vmcp-server", Listen: "127.0.0.1:4484", Host: "gw-7c9f", Instance: "gw-7c9f",
 		MaxDataSize: 1024, Digest: middleware.DigestHMAC, DrainTimeout: 10 * time.Second, UnknownEnv: UnknownError,
 		Durability: Durable, SpoolDir: "/state/spool", SpoolMax: 1 << 30, SpoolFull: DropNewest,
-		Heartbeat: 5 * time.Minute, FlushTimeout: 10 * time.Second,
+		Heartbeat: 5 * time.Minute, FloodLimit: 60, FlushTimeout: 10 * time.Second,
 	}
 }
 

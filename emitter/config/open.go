@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -180,6 +181,9 @@ func (t *Trail) Middleware() middleware.Options {
 		RequestData:     t.cfg.IncludeRequestData,
 		ResponseData:    t.cfg.IncludeResponseData,
 		MaxData:         int(t.cfg.MaxDataSize),
+		Strict:          t.cfg.Durability == Strict,
+		FloodLimit:      cmp.Or(t.cfg.FloodLimit, -1), // its zero is the default
+		Log:             t.opt.Log,
 	}
 }
 

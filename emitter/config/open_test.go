@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
 	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
@@ -294,13 +295,13 @@ func TestRefuse(t *testing.T) {
 }
 
 func TestMiddleware(t *testing.T) {
-	trail := opened(t, t.TempDir(), "HASH_KEY="+canary+" DIGEST=sha256 PRIVILEGED_TOOLS=a* INCLUDE_REQUEST_DATA=true INCLUDE_RESPONSE_DATA=true MAX_DATA_SIZE=2KiB")
+	trail := opened(t, t.TempDir(), "HASH_KEY="+canary+" DIGEST=sha256 PRIVILEGED_TOOLS=a* INCLUDE_REQUEST_DATA=true INCLUDE_RESPONSE_DATA=true MAX_DATA_SIZE=2KiB DURABILITY=strict FLOOD_LIMIT=0")
 	defer trail.Close()
 	want := middleware.Options{
 		Key: []byte(canary), Digest: middleware.DigestSHA256, PrivilegedTools: []string{"a*"},
-		RequestData: true, ResponseData: true, MaxData: 2048,
+		RequestData: true, ResponseData: true, MaxData: 2048, Strict: true, FloodLimit: -1,
 	}
-	if diff := cmp.Diff(want, trail.Middleware()); diff != "" {
+	if diff := cmp.Diff(want, trail.Middleware(), cmpopts.IgnoreFields(want, "Log")); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }

@@ -25,8 +25,8 @@ func (em *Emitter) Run(ctx context.Context) error {
 	}
 	em.beat(ctx)
 
-	em.closed.Store(true)
 	em.gate.Lock() // those who are storing have done so
+	em.closed.Store(true)
 	em.gate.Unlock()
 	em.note(em.lifecycle(TypeAuditStop))
 	em.stopping.Store(true)

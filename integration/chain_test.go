@@ -43,7 +43,7 @@ func chainTrail(t *testing.T) []string {
 	var lines []string
 	deliver := func() {
 		for c.Confirmed() < s.Stats().Last {
-			batch, err := c.Next(t.Context(), spool.Limits{Records: 100, Bytes: 1<<20})
+			batch, err := c.Next(t.Context(), spool.Limits{Records: 100, Bytes: 1 << 20})
 			if err != nil {
 				t.Fatal(err)
 			}

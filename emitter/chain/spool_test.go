@@ -66,7 +66,7 @@ func deliver(t *testing.T, s *spool.Spool, c *spool.Cursor) string {
 	t.Helper()
 	var b []byte
 	for c.Confirmed() < s.Stats().Last {
-		batch, err := c.Next(t.Context(), spool.Limits{Records: 100, Bytes: 1<<20})
+		batch, err := c.Next(t.Context(), spool.Limits{Records: 100, Bytes: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +202,7 @@ func TestSpoolOwnGapRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	store(t, s, 2000, 500)
-	batch, err := c.Next(t.Context(), spool.Limits{Records: 1000, Bytes: 1<<20})
+	batch, err := c.Next(t.Context(), spool.Limits{Records: 1000, Bytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

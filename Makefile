@@ -1,5 +1,5 @@
 # What must be there first: go, make, git, gcc, and Node 20 or newer with npm. integration/need.sh checks it.
-.PHONY: build demo test race lint golangci fuzz integration peers bench docs check dist
+.PHONY: build demo test race lint golangci fuzz integration delivery peers bench docs check dist
 
 VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.release=$(VERSION)
@@ -35,13 +35,16 @@ fuzz: ## each fuzz target for FUZZTIME
 integration: peers ## against real servers and clients
 	cd integration && go test -race ./...
 
+delivery: ## kills and faults in their full number, without the race detector
+	cd integration && go test -count=1 -v ./delivery
+
 peers:
 	@sh integration/need.sh go git gcc node npm
 	cd integration/npm && npm ci --no-audit --no-fund --loglevel=error
 
-bench: ## what the audit costs, beside the bare handlers; then the spool, beside other stores
+bench: ## what the audit costs, beside the bare handlers; the spool beside other stores; delivery beside a plain loop
 	go test -run '^$$' -bench . -benchmem ./emitter ./middleware ./middleware/internal/...
-	cd integration && go run ./spoolbench
+	cd integration && go run ./spoolbench && go run ./deliverybench
 
 docs: ## the generated pages
 	go run ./docs/gen

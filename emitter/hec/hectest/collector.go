@@ -26,6 +26,7 @@ type Options struct {
 	Cloud     bool          // refuses and sizes as Splunk Cloud
 	MaxBytes  int           // of a body without compression; 0: 838,860,800, or 5,242,881 with Cloud
 	CountOnly bool          // keeps no events, only their number
+	Indexed   func(Event)   // is shown each event that is indexed, in order, also with CountOnly; it must not call the collector
 }
 
 // Token is taken unless Options say otherwise.

@@ -207,12 +207,14 @@ func (c *Collector) collect(w http.ResponseWriter, r *http.Request, body []byte,
 
 func (c *Collector) index(events []Event, channel string) {
 	c.count += len(events)
-	if c.opt.CountOnly {
-		return
-	}
 	for _, e := range events {
 		e.Channel, e.Received = channel, time.Now()
-		c.events = append(c.events, e)
+		if c.opt.Indexed != nil {
+			c.opt.Indexed(e)
+		}
+		if !c.opt.CountOnly {
+			c.events = append(c.events, e)
+		}
 	}
 }
 

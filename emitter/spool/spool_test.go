@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,7 +15,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(crashDirEnv); dir != "" {
+		os.Exit(runCrashChild(dir))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // mustOpen opens a spool and closes it at the end of the test.
 func mustOpen(t *testing.T, dir string, opt Options) *Spool {

@@ -1,11 +1,13 @@
-# What must be there first: go, make, git, gcc, and Node 20 or newer with npm. integration/need.sh checks it.
-.PHONY: build demo test race lint golangci fuzz integration delivery peers bench docs check dist
+# What must be there first: go, make, git, gcc, and Node 20 or newer with npm; on Linux also strace and mkfs.ext4.
+# integration/need.sh checks it.
+.PHONY: build demo test race soak lint golangci fuzz integration delivery peers bench docs check dist
 
 VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.release=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 20s
+ROUNDS ?= 1000
 
 build: ## bin/vmcp-audit
 	@sh integration/need.sh go
@@ -20,6 +22,9 @@ test: peers ## every test, integration included
 
 race: ## the tests that need no peers, several times over
 	go test -race -count=3 ./...
+
+soak: ## a process that writes to a spool is killed, ROUNDS times
+	SPOOL_CRASH_ROUNDS=$(ROUNDS) go test -count=1 -v -timeout 2h -run '^TestKill$$' ./emitter/spool
 
 # SA1019: the integration tests use what 2026-07-28 deprecated, since clients still do.
 lint: ## gofmt, vet, staticcheck
@@ -39,7 +44,7 @@ delivery: ## kills and faults in their full number, without the race detector
 	cd integration && go test -count=1 -v ./delivery
 
 peers:
-	@sh integration/need.sh go git gcc node npm
+	@sh integration/need.sh go git gcc node npm strace mkfs.ext4
 	cd integration/npm && npm ci --no-audit --no-fund --loglevel=error
 
 bench: ## what the audit costs, beside the bare handlers; the spool beside other stores; delivery beside a plain loop

@@ -52,10 +52,10 @@ type Emitter struct {
 	routes []*route
 
 	closed   atomic.Bool
-	stopping atomic.Bool   // routes give up at the next error
-	wake     chan struct{} // closed when they are to try once more before that
-	after    sync.Once     // the first event after the end was told
-	gate     sync.RWMutex  // held for reading while events are stored; Run closes it
+	stopping atomic.Pointer[time.Time] // since when Run is to end; nil: it is not
+	wake     chan struct{}             // closed then
+	after    sync.Once                 // the first event after the end was told
+	gate     sync.RWMutex              // held for reading while events are stored; Run closes it
 
 	emitted, filtered, invalid, failed, refused atomic.Uint64
 }

@@ -243,6 +243,7 @@ func TestRestart(t *testing.T) {
 				emit(t, em, call(fmt.Sprint(round, i)))
 				want = append(want, fmt.Sprint("mcp_tool_call success 3 ", round, i))
 			}
+			time.Sleep(time.Second) // it is known to be away
 			began := time.Now()
 			if err := stop(); err != nil {
 				t.Fatal(err)

@@ -11,6 +11,7 @@ const (
 	retryBase  = 500 * time.Millisecond // the first wait is at most so long, each further one twice as long
 	retryCap   = time.Minute            // the longest wait, also of those that a destination asks for
 	blockedGap = 30 * time.Second       // between probes of a destination that is blocked, give or take a third
+	stopWait   = time.Second            // the longest wait while the emitter stops
 	// downAfter is how long a fault lasts before the trail tells of it: events
 	// about a destination that comes and goes would be more work for it.
 	downAfter = 5 * time.Second
@@ -46,18 +47,21 @@ func (f *retry) delay(err error) time.Duration {
 // failed notes that the destination did not take what it was sent, and waits. It
 // is false when the emitter ends or stops meanwhile.
 func (r *route) failed(ctx context.Context, err error) bool {
-	stopping := r.em.stopping.Load() // before the try that may have been the last one
 	r.down(err)
-	if stopping {
-		return false
+	wait, wake := r.retry.delay(err), r.em.wake
+	if stop := r.em.stopping.Load(); stop != nil {
+		if r.retry.since.Before(*stop) {
+			return false // it was down before, and has had its last try
+		}
+		wait, wake = min(wait, stopWait), nil
 	}
-	t := time.NewTimer(r.retry.delay(err))
+	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return true
-	case <-r.em.wake:
-		return true // one more try
+	case <-wake:
+		return true // the last try
 	case <-ctx.Done():
 		return false
 	}

@@ -237,6 +237,29 @@ func TestBlocked(t *testing.T) {
 	})
 }
 
+// TestFlushGoesOn when a destination that was up fails while the emitter stops.
+func TestFlushGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := new(far)
+		em := newEmitter(t, Options{FlushTimeout: time.Minute}, Route{Name: "m", Format: brief, Sink: f, BatchRecords: 10})
+		for i := range 200 {
+			emit(t, em, call(i))
+		}
+		f.set(func(batch []Record) (int, error) {
+			if f.calls%3 == 0 {
+				return 0, errors.New("busy")
+			}
+			return len(batch), nil
+		})
+		if err := start(t, em)(); err != nil {
+			t.Fatal(err)
+		}
+		if got := without(f.bodies(), "audit_"); len(got) != 200 || em.Stats().Routes[0].Pending != 0 {
+			t.Errorf("%d of 200 delivered, %+v", len(got), em.Stats().Routes)
+		}
+	})
+}
+
 func TestHead(t *testing.T) {
 	e := call("x")
 	e.LoggedAt = time.Date(2026, 11, 22, 13, 39, 50, 678166000, time.UTC)

@@ -27,7 +27,8 @@ func (em *Emitter) Run(ctx context.Context) error {
 
 	em.close()
 	em.note(em.lifecycle(TypeAuditStop))
-	em.stopping.Store(true)
+	now := time.Now()
+	em.stopping.Store(&now)
 	close(em.wake)
 	wake()
 	if d := em.opt.FlushTimeout; d > 0 {

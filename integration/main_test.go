@@ -11,7 +11,12 @@ import (
 // binary is vmcp-audit, built with the race detector.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(spoolChildEnv) != "" {
+		os.Exit(runSpoolChild(os.Args[1:]))
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "vmcp-audit-integration-")

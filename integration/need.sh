@@ -1,5 +1,12 @@
 #!/bin/sh
-# Checks that the named programs are there, one line for each that is not.
+# Checks that the named programs are there, one line for each that is not. Root
+# gets strace and mkfs.ext4 from apt-get, where that is; they are for Linux only.
+PATH=$PATH:/usr/sbin:/sbin
+fetch() {
+	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 1
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get install -y "$1" >/dev/null 2>&1 || { apt-get update && apt-get install -y "$1"; } >/dev/null 2>&1
+}
 missing=0
 for p in "$@"; do
 	command -v "$p" >/dev/null 2>&1 && continue
@@ -7,6 +14,12 @@ for p in "$@"; do
 	go) how='Go 1.26 or newer, https://go.dev/dl' ;;
 	gcc) how='a C compiler, for the race detector (Debian: apt-get install gcc libc6-dev)' ;;
 	node | npm) how='Node 20 or newer with npm, https://nodejs.org' ;;
+	strace | mkfs.ext4)
+		[ "$(uname)" = Linux ] || continue
+		package=$([ "$p" = strace ] && echo strace || echo e2fsprogs)
+		fetch "$package" && continue
+		how="the package $package"
+		;;
 	*) how="the program $p" ;;
 	esac
 	echo "missing: $p: install $how" >&2

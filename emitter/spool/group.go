@@ -88,6 +88,14 @@ func (s *Spool) flushSoon() {
 	}
 }
 
+// tellSoon makes sure that gaps are told now that there is room again, though
+// nobody appends; s.mu is held.
+func (s *Spool) tellSoon() {
+	if s.flushing == nil && len(s.gaps) > 0 {
+		s.flushing = time.AfterFunc(AsyncDelay, s.flushLate)
+	}
+}
+
 // flushLate commits what nobody waits for.
 func (s *Spool) flushLate() {
 	s.mu.Lock()

@@ -179,6 +179,7 @@ func (s *Spool) trim() {
 			s.mu.Unlock()
 			return
 		}
+		s.tellSoon()
 		name := s.segments[0].name
 		s.mu.Unlock()
 		if !s.removeSegment(name) {

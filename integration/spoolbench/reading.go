@@ -121,7 +121,7 @@ func drain(ctx context.Context, s *spool.Spool, n int) (got int, err error) {
 		return 0, err
 	}
 	for got < n {
-		batch, err := c.Next(ctx, readBatch, 1<<20)
+		batch, err := c.Next(ctx, spool.Limits{Records: readBatch, Bytes: 1 << 20})
 		if err != nil {
 			return got, err
 		}

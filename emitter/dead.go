@@ -39,6 +39,10 @@ func (r *route) bury(ctx context.Context, seq uint64, cause error) bool {
 		return false
 	}
 	r.cursor.Confirm(seq)
+	r.probed = false
+	if r.buried++; r.buried < maxBuried {
+		r.up() // it answers
+	}
 	if r.tally(&r.stats.Dead) == 1 {
 		r.em.opt.Log.Error("audit destination refuses an event for good; it is kept with the dead letters", "route", r.Name, "seq", seq, "error", cause)
 	}
@@ -74,8 +78,17 @@ func (r *route) keep(ctx context.Context, in *spool.Record, letter *DeadLetter, 
 			return false
 		}
 	}
-	r.em.note(NewLoss(Loss{FirstSeq: in.Seq, LastSeq: in.Seq, Count: 1, Cause: LossRefused, Routes: []string{r.Name}}))
+	if !r.tellsOfRefusal(in) { // else that would be refused too, and so on
+		r.em.note(NewLoss(Loss{FirstSeq: in.Seq, LastSeq: in.Seq, Count: 1, Cause: LossRefused, Routes: []string{r.Name}}))
+	}
 	return true
+}
+
+// tellsOfRefusal reports whether the record tells that this route's destination
+// has refused another one.
+func (r *route) tellsOfRefusal(in *spool.Record) bool {
+	e, err := Decode(in.Payload)
+	return err == nil && e.Type == TypeAuditLoss && e.Loss.Cause == LossRefused && slices.Contains(e.Loss.Routes, r.Name)
 }
 
 // LossRefused is the cause of the loss of an event that its destination has

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -107,7 +108,7 @@ func (em *Emitter) Ready() error {
 	if !em.opt.Refuse {
 		return nil
 	}
-	return em.spool.Ready(spool.Preferred)
+	return em.spool.Ready(spool.Ordinary) // the rest is for the ends of calls that run
 }
 
 // Emit stores e. When it returns nil the event survives a crash, in the spool's
@@ -122,6 +123,9 @@ func (em *Emitter) Emit(ctx context.Context, e *Event) error {
 
 // EmitAll stores events as [Emitter.Emit] does, all of them or none.
 func (em *Emitter) EmitAll(ctx context.Context, events ...*Event) error {
+	if len(events) == 0 {
+		return nil
+	}
 	em.gate.RLock()
 	defer em.gate.RUnlock()
 	if em.closed.Load() {
@@ -139,7 +143,7 @@ func (em *Emitter) store(ctx context.Context, events ...*Event) error {
 	for _, e := range events {
 		em.stamp(e)
 		if err := e.check(); err != nil {
-			em.invalid.Add(1)
+			em.invalid.Add(uint64(len(events)))
 			em.opt.Log.Error("audit event is incomplete and lost", "error", err)
 			return fmt.Errorf("emit event: %w", err)
 		}
@@ -166,9 +170,11 @@ func (em *Emitter) store(ctx context.Context, events ...*Event) error {
 }
 
 // priorityOf keeps part of the spool from those who have not proved who they
-// are: what they are refused with must not push out the events of others.
+// are: what they are refused with, and what they only ask for, must not push out
+// the events of others.
 func priorityOf(e *Event) spool.Priority {
-	if e.Outcome == OutcomeDenied && !e.Auth.Verified {
+	refused := e.Outcome == OutcomeDenied || e.Outcome == OutcomePending || e.Metadata.Extra.HTTPStatus >= http.StatusBadRequest
+	if refused && !e.Auth.Verified && !isAudit(e.Type) {
 		return spool.Ordinary
 	}
 	return spool.Preferred

@@ -19,6 +19,11 @@ const (
 // a sink that looks for what it has got already need not look far.
 const saveBytes = 4 << 20
 
+// maxBuried is how many records in a row are given up at once. From then on each
+// one is tried again after a while, so that a destination that refuses everything
+// does not empty the spool into the dead letters.
+const maxBuried = 5
+
 // route delivers what is in the spool to one destination, in order.
 type route struct {
 	Route
@@ -30,7 +35,9 @@ type route struct {
 	records []Record // of the present batch
 	window  int      // records of one Send; smaller while one that is refused is looked for
 	retry   retry
-	unsaved int // bytes confirmed since the mark was saved
+	buried  int  // records in a row that were refused for good, and none taken between them
+	probed  bool // the present one has been tried again after a while
+	unsaved int  // bytes confirmed since the mark was saved
 
 	mu    sync.Mutex // guards what follows
 	stats RouteStats
@@ -126,8 +133,8 @@ func (r *route) deliver(ctx context.Context) bool {
 		r.sent(batch[:n])
 		rest = rest[n:]
 		switch {
-		case err == nil && n < len(batch):
-			err = errors.New("the destination confirmed a part and named no error")
+		case err == nil && n < len(batch), err != nil && n == len(batch):
+			err = errors.New("the destination confirmed all or a part and named no error that fits")
 			fallthrough
 		case err != nil && !IsPermanent(err):
 			if n > 0 {
@@ -138,6 +145,13 @@ func (r *route) deliver(ctx context.Context) bool {
 			}
 		case err != nil && len(batch)-n > 1:
 			r.window = max(1, (len(batch)-n)/2) // which one it is, a smaller batch tells
+		case err != nil && r.buried >= maxBuried && !r.probed:
+			// It refuses whatever it is sent: more likely something is wrong with
+			// us, or between us, than with each event.
+			r.probed, r.window = true, 1
+			if !r.failed(ctx, Blocked(fmt.Errorf("one event after the other is refused: %w", err))) {
+				return false
+			}
 		case err != nil:
 			if !r.bury(ctx, rest[0].Seq, err) {
 				return false
@@ -156,6 +170,7 @@ func (r *route) sent(records []Record) {
 	if len(records) == 0 {
 		return
 	}
+	r.buried, r.probed = 0, false
 	r.cursor.Confirm(records[len(records)-1].Seq)
 	for i := range records {
 		r.unsaved += len(records[i].Body)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 )
 
 // TestDown has one destination away for an hour, the other gets everything at
@@ -169,6 +171,79 @@ func checkLetters(t *testing.T, em *Emitter) {
 	if err != nil || !ok || e.Target.Name != "poison7" || in.Seq != letter.Seq || letter.Error != "invalid data format" || letter.Route != "splunk/1" {
 		t.Errorf("dead letter %s: %v", body, err)
 	}
+}
+
+// TestEverythingIsRefused has a destination that refuses whatever it is sent: the
+// backlog does not go to the dead letters, and no loss tells of another one.
+func TestEverythingIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &far{fail: func([]Record) (int, error) { return 0, Permanent(errors.New("no")) }}
+		em := newEmitter(t, Options{}, Route{Name: "m", Format: brief, Sink: f})
+		for i := range 100 {
+			emit(t, em, call(i))
+		}
+		stop := start(t, em)
+		time.Sleep(time.Minute)
+		st := em.Stats()
+		if r := st.Routes[0]; r.State != RouteBlocked || r.Dead < maxBuried || r.Dead > maxBuried+3 || r.Pending < 90 {
+			t.Errorf("after a minute: %+v", r)
+		}
+		f.set(nil)
+		time.Sleep(time.Minute)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		st = em.Stats()
+		if r := st.Routes[0]; r.State != RouteUp || r.Pending != 0 || uint64(len(without(f.bodies(), "audit_")))+r.Dead != 100 {
+			t.Errorf("%d delivered, %+v", len(f.bodies()), r)
+		}
+	})
+}
+
+// TestLossesDoNotBreed has nothing but the audit's own events, each of
+// which is refused.
+func TestLossesDoNotBreed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &far{fail: func([]Record) (int, error) { return 0, Permanent(errors.New("no")) }}
+		em := newEmitter(t, Options{}, Route{Name: "m", Format: brief, Sink: f})
+		stop := start(t, em)
+		time.Sleep(24 * time.Hour)
+		if n := em.Stats().Spool.Last; n > 10 {
+			t.Errorf("%d events in a day without any call", n)
+		}
+		_ = stop()
+	})
+}
+
+// TestRefusalOnAFullSpool goes on though the dead letter has no room: only so
+// there will be some.
+func TestRefusalOnAFullSpool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := spool.Open(t.TempDir(), spool.Options{MaxSize: spool.MinMaxSize, MinFree: -1, Full: spool.Refuse})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		f := &far{fail: func([]Record) (int, error) { return 0, errors.New("away") }}
+		em, err := New(s, Options{}, Route{Name: "m", Format: brief, Sink: f})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; em.Emit(t.Context(), call(i)) == nil; i++ {
+		}
+		f.set(func(batch []Record) (int, error) {
+			if strings.HasSuffix(string(batch[0].Body), " 0") {
+				return 0, Permanent(errors.New("no"))
+			}
+			return len(batch), nil
+		})
+		stop := start(t, em)
+		time.Sleep(5 * time.Minute)
+		if st := em.Stats(); st.Routes[0].Pending > 0 || st.Routes[0].Dead != 1 || em.Emit(t.Context(), call("more")) != nil {
+			t.Errorf("stats %+v", st)
+		}
+		_ = stop()
+	})
 }
 
 // TestLossIsTold has each dead letter named by an event.

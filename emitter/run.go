@@ -10,9 +10,9 @@ import (
 
 // Run delivers until ctx ends. Then it closes the emitter for new events, says
 // audit_stop, and goes on until every route has delivered all or FlushTimeout is
-// over; a route that is down has one more try. It returns when all has ended; the
-// error tells what is left in the spool, for the next process. It is to be called
-// once.
+// over; a route that is down has one more try. It returns when all has ended;
+// the log tells what is left in the spool, for the next process. It is to be
+// called once.
 func (em *Emitter) Run(ctx context.Context) error {
 	em.note(em.lifecycle(TypeAuditStart))
 	deliver, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -81,9 +81,17 @@ func (em *Emitter) finish() error {
 	return errors.Join(errs...)
 }
 
+// noteTimeout is how long one of the audit's own events waits for a disk that
+// hangs.
+const noteTimeout = 10 * time.Second
+
 // note stores one of the audit's own events. That it cannot be stored is counted,
 // and told by the spool.
-func (em *Emitter) note(e *Event) { _ = em.store(context.Background(), e) }
+func (em *Emitter) note(e *Event) {
+	ctx, cancel := context.WithTimeout(context.Background(), noteTimeout)
+	defer cancel()
+	_ = em.store(ctx, e)
+}
 
 // lifecycle returns an event that tells how the audit itself is doing.
 func (em *Emitter) lifecycle(t Type) *Event {

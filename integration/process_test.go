@@ -165,7 +165,7 @@ type proxy struct {
 func startProxy(t testing.TB, upstream string, settings ...string) *proxy {
 	t.Helper()
 	p := &proxy{trail: filepath.Join(t.TempDir(), "audit.jsonl")}
-	env := []string{"VMCP_AUDIT_FILE_PATH=" + p.trail, "GORACE=atexit_sleep_ms=20"}
+	env := []string{"VMCP_AUDIT_FILE_PATH=" + p.trail, "VMCP_AUDIT_SPOOL_DIR=" + t.TempDir(), "GORACE=atexit_sleep_ms=20"}
 	for _, s := range settings {
 		env = append(env, "VMCP_AUDIT_"+s)
 	}

@@ -3,16 +3,18 @@ package integration
 import (
 	"bytes"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/emitter/chain"
 )
 
 // trail is what an audit file says, in its order.
 type trail []*emitter.Event
 
-// readTrail reads an audit file. Every line must be an event in its canonical
-// form.
+// readTrail reads an audit file, without the audit's own events. Every line must
+// be an event in its canonical form, and linked to the one before.
 func readTrail(t testing.TB, path string) trail {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -33,7 +35,16 @@ func readTrail(t testing.TB, path string) trail {
 		if again := emitter.AppendEvent(nil, e); !bytes.Equal(again, line) {
 			t.Errorf("event is not canonical\n got %s\nwant %s", line, again)
 		}
-		tr = append(tr, e)
+		if !strings.HasPrefix(string(e.Type), "audit_") {
+			tr = append(tr, e)
+		}
+	}
+	var v chain.Verifier
+	if _, err := v.Lines(t.Context(), path, bytes.NewReader(b)); err != nil {
+		t.Error(err)
+	}
+	if r := v.Report(); !r.OK() {
+		t.Errorf("the chain does not verify: %+v", r)
 	}
 	return tr
 }

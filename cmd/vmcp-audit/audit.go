@@ -144,11 +144,15 @@ func (a *audit) close() error {
 // lost returns an error if events were lost. What waits in the spool is not.
 func lost(s emitter.Stats) error {
 	failed := max(s.Failed, s.Spool.Dropped) // of Async mode the spool alone knows
-	if failed+s.Refused+s.Invalid+s.Spool.DroppedOldest == 0 {
+	dead := uint64(0)
+	for _, r := range s.Routes {
+		dead += r.Dead + r.Unread
+	}
+	if failed+s.Refused+s.Invalid+s.Spool.DroppedOldest+dead == 0 {
 		return nil
 	}
-	return fmt.Errorf("audit events were lost: %d not stored, %d after the end, %d invalid, %d removed to make room",
-		failed, s.Refused, s.Invalid, s.Spool.DroppedOldest)
+	return fmt.Errorf("audit events were lost: %d not stored, %d after the end, %d invalid, %d removed to make room, %d refused by a destination (kept in the spool's folder %s)",
+		failed, s.Refused, s.Invalid, s.Spool.DroppedOldest, dead, emitter.DeadLetters)
 }
 
 // reopenOnHangup opens the files anew at each SIGHUP until ctx ends.

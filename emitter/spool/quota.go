@@ -217,21 +217,37 @@ func measureAside(d disk, dir string) (sum int64) {
 	return sum
 }
 
+// asideShare is the part of the quota by which SetAside may pass it: what is set
+// aside lets a cursor go on, which makes room.
+const asideShare = 16
+
+func (s *Spool) sizeOf(path string) int64 {
+	f, err := s.disk.Read(path)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	n, _ := f.Size()
+	return n
+}
+
 // SetAside writes data to the file name in the folder, below the spool's own,
 // where it counts against the quota: for records that are refused for good, say.
-// It is on disk when SetAside returns. A file of that name is replaced. The
-// error wraps [ErrFull] if there is no room.
+// It is on disk when SetAside returns. A file of that name is replaced. It
+// may pass the quota by a sixteenth; then the error wraps [ErrFull].
 func (s *Spool) SetAside(folder, name string, data []byte) error {
+	dir := filepath.Join(s.dir, folder)
 	s.mu.Lock()
-	full := s.used()+int64(len(data)) > s.opt.MaxSize
+	full := s.used()+int64(len(data)) > s.opt.MaxSize+s.opt.MaxSize/asideShare
 	err := s.fullError(Preferred)
 	s.mu.Unlock()
 	if full {
 		return fmt.Errorf("set aside %s: %w", name, err)
 	}
-	n, err := s.replace(filepath.Join(s.dir, folder), name, bytes.NewReader(data))
+	before := s.sizeOf(filepath.Join(dir, name))
+	n, err := s.replace(dir, name, bytes.NewReader(data))
 	s.mu.Lock()
-	s.aside += n
+	s.aside += n - before
 	s.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("set aside: %w", err)

@@ -142,6 +142,7 @@ func (s *Spool) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.fault.again = time.Time{} // there is no later
 	err := s.flushLocked()
 	err = errors.Join(err, s.finish(), s.saveMarks())
 	s.mu.Lock()

@@ -14,7 +14,9 @@ import (
 // The error wraps [ErrFull] or [ErrBroken] (nothing is stored; unless the policy
 // is Refuse and there was no room to begin with, the loss is told by a gap
 // record), [ErrTooLarge] or [ErrClosed] (nothing is stored and nothing told), or
-// [ErrUnconfirmed]: ctx ended first, and the payloads may be stored or not. The
+// [ErrUnconfirmed]: ctx ended first, and the payloads may be stored or not. It is
+// ctx's own if that had ended before. After ErrBroken, too, a record may turn up
+// at the next start: the disk may have had it. The
 // caller that commits for others cannot leave early: a disk that hangs holds it.
 func (s *Spool) Append(ctx context.Context, p Priority, payloads ...[]byte) (uint64, error) {
 	size, err := measure(payloads)
@@ -26,9 +28,12 @@ func (s *Spool) Append(ctx context.Context, p Priority, payloads ...[]byte) (uin
 		s.mu.Unlock()
 		return 0, fmt.Errorf("append: %w", err)
 	}
-	s.encodeGaps()
+	if !s.fault.waits(time.Now()) {
+		s.encodeGaps()
+	}
 	first := s.seq + 1
 	s.encode(payloads)
+	s.gathering.preferred = s.gathering.preferred || p == Preferred
 	if s.opt.Durability == Async && len(s.gathering.data) < AsyncBytes {
 		s.flushSoon()
 		s.mu.Unlock()
@@ -75,6 +80,9 @@ func (s *Spool) admit(ctx context.Context, p Priority, size int64, n int) error 
 		return err
 	}
 	err := s.room(p, size)
+	if s.closed { // while room was made
+		return ErrClosed
+	}
 	if err != nil {
 		s.refuse(n, err)
 		return err
@@ -99,9 +107,6 @@ func (s *Spool) encode(payloads [][]byte) {
 // encodeGaps adds the gap records that are due; s.mu is held.
 func (s *Spool) encodeGaps() {
 	now := time.Now()
-	if len(s.gaps) == 0 || s.fault.waits(now) {
-		return
-	}
 	for _, gap := range s.gaps {
 		payload := s.opt.Gap(gap)
 		s.encodeOne(&header{time: now.UnixNano(), class: classGap}, payload[:min(len(payload), MaxPayload)])

@@ -1,6 +1,9 @@
 package spool
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // zeroAhead is how many bytes of zeros are written behind a small group that
 // enters blocks which have never been written. On ext4 the syncs of the next
@@ -32,6 +35,7 @@ func (s *Spool) commit() {
 	} else {
 		s.stored(g, now)
 	}
+	dropped := err == nil && slices.ContainsFunc(g.gaps, func(gap Gap) bool { return gap.Cause == CauseDropOldest })
 	if s.gathering.members > 0 {
 		s.gathering.lead <- struct{}{}
 	} else {
@@ -39,6 +43,9 @@ func (s *Spool) commit() {
 		s.flushSoon()
 	}
 	s.mu.Unlock()
+	if dropped {
+		_ = s.saveMarks() // the trail tells now what they pass
+	}
 	close(g.done)
 }
 
@@ -63,6 +70,7 @@ func (s *Spool) stored(g *group, now time.Time) {
 func (s *Spool) failed(g *group, err error, now time.Time) {
 	s.setFault(err, now)
 	late := s.gathering
+	s.takeBack(g, late)
 	for _, lost := range []*group{g, late} {
 		lost.err = s.fault.err
 		if lost.events > 0 {
@@ -77,6 +85,25 @@ func (s *Spool) failed(g *group, err error, now time.Time) {
 	s.head = s.durable.hash
 	s.gathering = newGroup(late.data)
 	close(late.done)
+	if s.flushing == nil { // it mends itself, though nobody appends
+		s.flushing = time.AfterFunc(retryAfter, s.flushLate)
+	}
+}
+
+// takeBack gives back the seqs of groups that held gap records only: they are
+// told again, and nothing else is missing. s.mu is held.
+func (s *Spool) takeBack(groups ...*group) {
+	for _, g := range slices.Backward(groups) {
+		if g.last == 0 {
+			continue
+		}
+		if g.events > 0 || g.last != s.seq {
+			return
+		}
+		s.seq = g.first - 1
+		s.gaps = append(g.gaps, s.gaps...)
+		g.gaps, g.last = nil, 0
+	}
 }
 
 // write puts g on disk. After an error of writing or syncing the segment is left
@@ -86,11 +113,11 @@ func (s *Spool) write(g *group) error {
 		return nil
 	}
 	if s.active == nil || s.spoiled || s.current.room-s.current.end < s.least(g) {
-		if err := s.roll(len(g.data)); err != nil {
+		if err := s.roll(len(g.data), g.preferred); err != nil {
 			return err
 		}
 	} else if s.sparse {
-		if _, err := s.allowance(0, int64(len(g.data))); err != nil {
+		if _, err := s.allowance(0, int64(len(g.data)), g.preferred); err != nil {
 			return err
 		}
 	}
@@ -99,7 +126,7 @@ func (s *Spool) write(g *group) error {
 		return nil
 	}
 	s.opt.Log.Error("a write to the spool failed; a fresh segment is tried", "dir", s.dir, "segment", s.current.name, "error", err)
-	if err := s.roll(len(g.data)); err != nil {
+	if err := s.roll(len(g.data), g.preferred); err != nil {
 		return err
 	}
 	return s.put(g)

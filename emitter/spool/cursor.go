@@ -185,10 +185,10 @@ func (c *Cursor) skip(v view) error {
 	next, err := c.sc.resync(c.seq+1, v.limit)
 	if err != nil {
 		if c.faults < maxReadFaults {
-			c.sc.off = d.from
+			c.sc.off, c.faults = d.from, c.faults+1
 			return err
 		}
-		c.sc.off = c.sc.end
+		next = c.sc.resyncPast(c.seq+1, v.limit)
 	}
 	c.faults = 0
 	d.to = min(c.sc.off, v.end)
@@ -279,6 +279,10 @@ func (c *Cursor) Rewind() {
 func (c *Cursor) Confirm(seq uint64) {
 	s, m := c.s, c.m
 	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
 	m.move(min(seq, c.seq))
 	now := m.confirmed-m.asked >= markEvery
 	if now {
@@ -317,7 +321,11 @@ func (s *Spool) saveMark(m *mark) {
 }
 
 // Save saves the mark at once, instead of within a second or 1,000 records.
-func (c *Cursor) Save() { c.s.saveMark(c.m) }
+func (c *Cursor) Save() {
+	if !c.s.isClosed() {
+		c.s.saveMark(c.m)
+	}
+}
 
 // Confirmed returns up to where everything is done with.
 func (c *Cursor) Confirmed() uint64 {
@@ -330,7 +338,10 @@ func (c *Cursor) Confirmed() uint64 {
 // until [Spool.Forget].
 func (c *Cursor) Close() error {
 	c.leave()
-	err := c.s.save(c.m)
+	err := error(nil)
+	if !c.s.isClosed() { // else it has saved all marks
+		err = c.s.save(c.m)
+	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	c.m.open = false
@@ -340,35 +351,47 @@ func (c *Cursor) Close() error {
 // Forget deletes the cursor of that name, which must not be open: it holds no
 // segment any more. The error wraps [fs.ErrNotExist] if there is none.
 func (s *Spool) Forget(name string) error {
+	if err := s.forget(name); err != nil {
+		return fmt.Errorf("forget cursor %s: %w", name, err)
+	}
+	s.trim()
+	return nil
+}
+
+func (s *Spool) forget(name string) error {
 	file, err := markFile(name)
 	if err != nil {
 		return err
 	}
+	s.trimming.Lock() // nobody opens it meanwhile
+	defer s.trimming.Unlock()
 	s.mu.Lock()
 	m := s.marks[name]
 	switch {
+	case s.closed:
+		err = ErrClosed
 	case m == nil:
-		s.mu.Unlock()
-		return fmt.Errorf("cursor %s: %w", name, fs.ErrNotExist)
+		err = fs.ErrNotExist
 	case m.open:
-		s.mu.Unlock()
-		return fmt.Errorf("cursor %s: %w", name, ErrInUse)
+		err = ErrInUse
 	}
 	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	m.io.Lock()
 	defer m.io.Unlock()
 	dir := filepath.Join(s.dir, cursorDir)
 	if err := s.disk.Remove(filepath.Join(dir, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget cursor %s: %w", name, err)
+		return err
 	}
 	m.named = false
 	if err := s.disk.SyncDir(dir); err != nil {
-		return fmt.Errorf("forget cursor %s: %w", name, err)
+		return err
 	}
 	m.forgotten = true
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.marks, name)
-	s.mu.Unlock()
-	s.trim()
 	return nil
 }

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -20,9 +21,11 @@ func (f *fault) waits(now time.Time) bool { return f.err != nil && now.Before(f.
 
 // setFault notes that a commit failed, and tells it once; s.mu is held.
 func (s *Spool) setFault(err error, now time.Time) {
-	if noSpace(err) {
+	switch {
+	case errors.Is(err, ErrFull):
+	case noSpace(err):
 		err = fmt.Errorf("%w: %w", ErrFull, err)
-	} else {
+	default:
 		err = fmt.Errorf("%w: %w", ErrBroken, err)
 	}
 	if s.fault.err == nil {

@@ -96,7 +96,7 @@ func TestEmptyLastSegment(t *testing.T) {
 			mustAppend(t, s, large)
 		}
 		link := s.durable.hash
-		if err := s.roll(10); err != nil { // as a commit does first
+		if err := s.roll(10, false); err != nil { // as a commit does first
 			t.Fatal(err)
 		}
 		if policy == DropNewest {

@@ -21,16 +21,17 @@ const maxLinger = 4
 // group is what one commit writes: the records of all who came while the commit
 // before it was under way. Guarded by Spool.mu until it is being written.
 type group struct {
-	data    []byte
-	members int           // callers that wait for it
-	first   uint64        // seq of its first record
-	last    uint64        // seq of its last record; 0: it has none
-	head    Hash          // of its last record
-	events  uint64        // records that are no gaps
-	gaps    []Gap         // told in it
-	lead    chan struct{} // holds a token for the member that is to commit it
-	done    chan struct{} // closed when err is set
-	err     error
+	data      []byte
+	members   int           // callers that wait for it
+	first     uint64        // seq of its first record
+	last      uint64        // seq of its last record; 0: it has none
+	head      Hash          // of its last record
+	events    uint64        // records that are no gaps
+	gaps      []Gap         // told in it
+	preferred bool          // a member is: old records may be removed for it
+	lead      chan struct{} // holds a token for the member that is to commit it
+	done      chan struct{} // closed when err is set
+	err       error
 }
 
 func newGroup(buf []byte) *group {

@@ -115,19 +115,15 @@ func (s *Spool) loadMarks() error {
 }
 
 func (s *Spool) loadMark(m *mark, file string) error {
-	f, err := s.disk.Read(filepath.Join(s.dir, cursorDir, file))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
 	valid := false
 	for slot := range int64(2) {
-		b := make([]byte, markSize)
-		if n, err := f.ReadAt(b, slot*markBlock); n < markSize {
-			if err != nil && !isEnd(err) {
-				return err
-			}
+		b, err := s.readSlot(file, slot)
+		if err != nil {
+			s.opt.Log.Error("a cursor's mark cannot be read", "dir", s.dir, "cursor", m.name, "error", err)
 			continue
+		}
+		if v := binary.LittleEndian.Uint16(b[8:]); v > Version && string(b[:8]) == markMagic && binary.LittleEndian.Uint32(b[12:]) == markCRC(b) {
+			return fmt.Errorf("%s: %w: %d, and this program reads up to %d", file, ErrVersion, v, Version)
 		}
 		stream, generation, seq, ok := decodeMark(b)
 		if ok && generation > m.generation {
@@ -145,6 +141,20 @@ func (s *Spool) loadMark(m *mark, file string) error {
 		s.opt.Log.Warn("a cursor of the spool is lost and begins with the oldest record", "dir", s.dir, "cursor", m.name)
 	}
 	return nil
+}
+
+// readSlot reads one slot of a mark; what is not there is zeros.
+func (s *Spool) readSlot(file string, slot int64) ([]byte, error) {
+	b := make([]byte, markSize)
+	f, err := s.disk.Read(filepath.Join(s.dir, cursorDir, file))
+	if err != nil {
+		return b, err
+	}
+	defer f.Close()
+	if _, err := f.ReadAt(b, slot*markBlock); err != nil && !isEnd(err) {
+		return b, err
+	}
+	return b, nil
 }
 
 // save writes the mark's slot that is older, unless the disk has it already.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,17 +35,44 @@ func (s *Spool) room(p Priority, size int64) error {
 		if s.used()+size <= s.limit(p) {
 			return nil
 		}
-		// Who has not proved who he is may not push out the evidence of others.
-		if s.opt.Full != DropOldest || p != Preferred {
-			return s.fullError(p)
-		}
+		excess := s.used() + size - s.limit(p)
 		s.mu.Unlock()
-		dropped := s.dropOldest()
+		made := s.makeRoom(p, excess)
 		s.mu.Lock()
-		if !dropped {
+		if s.closed {
+			return ErrClosed
+		}
+		if !made {
 			return s.fullError(p)
 		}
 	}
+}
+
+// makeRoom looks for room that is there already, once a second at most, or
+// removes old records.
+func (s *Spool) makeRoom(p Priority, excess int64) bool {
+	s.mu.Lock()
+	look := time.Since(s.looked) >= retryAfter
+	if look {
+		s.looked = time.Now()
+	}
+	before := s.used()
+	s.mu.Unlock()
+	if look {
+		aside := measureAside(s.disk, s.dir)
+		s.mu.Lock()
+		s.aside = aside
+		s.mu.Unlock()
+		s.trim()
+		s.mu.Lock()
+		after := s.used()
+		s.mu.Unlock()
+		if after < before {
+			return true
+		}
+	}
+	// Who has not proved who he is may not push out the evidence of others.
+	return s.opt.Full == DropOldest && p == Preferred && s.helps(excess) && s.dropOldest()
 }
 
 func (s *Spool) fullError(p Priority) error {
@@ -96,6 +124,20 @@ func (s *Spool) roomAgain(p Priority) {
 	s.stats.FullSince = time.Time{}
 }
 
+// helps reports whether all that may be removed is at least so many bytes:
+// nothing is removed in vain.
+func (s *Spool) helps(size int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := int64(0)
+	for _, seg := range s.segments[:max(len(s.segments)-1, 0)] {
+		if seg != s.current {
+			sum += seg.size
+		}
+	}
+	return sum >= size
+}
+
 // dropOldest removes the oldest segment that is not being written, notes what
 // is lost and for whom, and says whether there was one.
 func (s *Spool) dropOldest() bool {
@@ -106,22 +148,21 @@ func (s *Spool) dropOldest() bool {
 		s.mu.Unlock()
 		return false
 	}
-	name := s.segments[0].name
+	seg, last := s.segments[0], s.segments[1].first-1
 	s.mu.Unlock()
-	if !s.removeSegment(name) {
+	if !s.removeSegment(seg.name) {
 		return false
 	}
 	s.mu.Lock()
-	s.noteDropped()
-	s.forgetSegment()
-	s.mu.Unlock()
-	_ = s.saveMarks() // else the next start tells of it once more
+	defer s.mu.Unlock()
+	s.noteDropped(seg.first, last)
+	s.forgetSegment(seg)
 	return true
 }
 
-// noteDropped notes what is lost with the oldest segment; s.mu is held.
-func (s *Spool) noteDropped() {
-	first, last := s.segments[0].first, s.segments[1].first-1
+// noteDropped notes what is lost with a segment; s.mu is held. The marks that
+// have moved are saved when the trail tells of it.
+func (s *Spool) noteDropped(first, last uint64) {
 	from, lagging := last+1, []string(nil)
 	for _, m := range s.sortedMarks() {
 		if m.confirmed < last {
@@ -152,10 +193,12 @@ func (s *Spool) removeSegment(name string) bool {
 	return true
 }
 
-// forgetSegment takes the oldest segment out of the books; s.mu is held.
-func (s *Spool) forgetSegment() {
-	s.stats.SegmentBytes -= s.segments[0].size
-	s.segments = s.segments[1:]
+// forgetSegment takes a segment out of the books; s.mu is held.
+func (s *Spool) forgetSegment(seg *segment) {
+	if i := slices.Index(s.segments, seg); i >= 0 {
+		s.resize(seg, 0)
+		s.segments = slices.Delete(slices.Clone(s.segments), i, i+1)
+	}
 }
 
 // trim removes the segments that every cursor has passed, once the marks that
@@ -165,7 +208,7 @@ func (s *Spool) trim() {
 	defer s.trimming.Unlock()
 	s.mu.Lock()
 	low, ok := s.lowest()
-	due := ok && len(s.segments) > 1 && s.segments[1].first <= low+1
+	due := ok && !s.closed && len(s.segments) > 1 && s.segments[1].first <= low+1
 	s.mu.Unlock()
 	if !due {
 		return
@@ -180,13 +223,13 @@ func (s *Spool) trim() {
 			return
 		}
 		s.tellSoon()
-		name := s.segments[0].name
+		seg := s.segments[0]
 		s.mu.Unlock()
-		if !s.removeSegment(name) {
+		if !s.removeSegment(seg.name) {
 			return
 		}
 		s.mu.Lock()
-		s.forgetSegment()
+		s.forgetSegment(seg)
 		s.mu.Unlock()
 	}
 }
@@ -236,6 +279,9 @@ func (s *Spool) sizeOf(path string) int64 {
 // It is on disk when SetAside returns. A file of that name is replaced. It
 // may pass the quota by a sixteenth; then the error wraps [ErrFull].
 func (s *Spool) SetAside(folder, name string, data []byte) error {
+	if s.isClosed() {
+		return fmt.Errorf("set aside %s: %w", name, ErrClosed)
+	}
 	dir := filepath.Join(s.dir, folder)
 	s.mu.Lock()
 	full := s.used()+int64(len(data)) > s.opt.MaxSize+s.opt.MaxSize/asideShare

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func listSegments(d disk, dir string) ([]*segment, Stream, error) {
 		}
 		list = append(list, seg)
 	}
-	slices.SortFunc(list, func(a, b *segment) int { return int(int64(a.number - b.number)) })
+	slices.SortFunc(list, func(a, b *segment) int { return cmp.Compare(a.number, b.number) })
 	for _, seg := range list {
 		seg.seed = seedOf(stream, seg.number)
 	}
@@ -89,8 +90,11 @@ func (seg *segment) inspect(d disk, dir string) (*segmentHeader, error) {
 	}
 	seg.end = seg.size
 	h, err := readSegmentHeader(f)
-	if err == nil {
+	switch {
+	case err == nil:
 		seg.room = h.size
+	case !errors.Is(err, ErrVersion):
+		err = errHeader // also if the disk cannot read it
 	}
 	return h, err
 }
@@ -99,6 +103,7 @@ func (seg *segment) inspect(d disk, dir string) (*segmentHeader, error) {
 // are all damaged, the one that the stream file names.
 func (s *Spool) loadStream() {
 	saved, ok := readStream(s.disk, filepath.Join(s.dir, streamFile))
+	s.known = ok
 	if s.stream == (Stream{}) && ok {
 		s.stream = saved
 		for _, seg := range s.segments {
@@ -144,12 +149,9 @@ func (s *Spool) checkHead() {
 		}
 		return
 	}
-	for _, m := range s.marks {
-		if m.confirmed > 0 {
-			s.opt.Log.Error("all segments of the spool are gone; a new stream begins", "dir", s.dir)
-			s.restart()
-			return
-		}
+	if s.known { // it may have used any seq
+		s.opt.Log.Error("the spool has no segments any more; a new stream begins", "dir", s.dir)
+		s.restart()
 	}
 }
 

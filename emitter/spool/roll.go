@@ -3,20 +3,20 @@ package spool
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
 // roll begins a segment with room for need bytes and ends the one before. After
 // an error all is as it was.
-func (s *Spool) roll(need int) error {
+func (s *Spool) roll(need int, mayDrop bool) error {
+	aside := measureAside(s.disk, s.dir)
 	s.mu.Lock()
-	s.aside = measureAside(s.disk, s.dir)
+	s.aside = aside
 	room := s.opt.MaxSize - s.used()
 	h := &segmentHeader{first: s.durable.seq + 1, created: time.Now(), stream: s.stream, prev: s.durable.hash}
 	s.mu.Unlock()
 	least := max(int64(need)+recordsFrom, min(minRoom, s.opt.segmentSize))
-	size, err := s.allowance(max(least, min(s.opt.segmentSize, room)), least)
+	size, err := s.allowance(max(least, min(s.opt.segmentSize, room)), least, mayDrop)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (s *Spool) roll(need int) error {
 
 // allowance returns how many of the wished bytes may be taken so that MinFree
 // stays free, at least least of them.
-func (s *Spool) allowance(wish, least int64) (int64, error) {
+func (s *Spool) allowance(wish, least int64, mayDrop bool) (int64, error) {
 	if s.opt.MinFree < 0 {
 		return wish, nil
 	}
@@ -56,7 +56,7 @@ func (s *Spool) allowance(wish, least int64) (int64, error) {
 		if free-least >= s.opt.MinFree {
 			return min(wish, free-s.opt.MinFree), nil
 		}
-		if s.opt.Full != DropOldest || !s.dropOldest() {
+		if s.opt.Full != DropOldest || !mayDrop || !s.helps(s.opt.MinFree+least-free) || !s.dropOldest() {
 			return 0, fmt.Errorf("%w: %d bytes are free on the disk, and %d have to stay so", ErrFull, free, s.opt.MinFree)
 		}
 	}
@@ -83,6 +83,5 @@ func (s *Spool) discard(seg *segment) {
 	_ = s.disk.Remove(filepath.Join(s.dir, seg.name)) // an empty segment left behind says nothing
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.resize(seg, 0)
-	s.segments = slices.DeleteFunc(s.segments, func(o *segment) bool { return o == seg })
+	s.forgetSegment(seg)
 }

@@ -78,9 +78,8 @@ func (s *scanner) fill(n int) error {
 	s.at = s.off
 	got, err := s.f.ReadAt(s.buf[:size], s.at)
 	s.buf = s.buf[:got]
-	if err != nil && !isEnd(err) {
-		s.buf = s.buf[:0]
-		return err
+	if err != nil && !isEnd(err) && got < n {
+		return err // what stands before it can be read
 	}
 	return nil
 }
@@ -124,6 +123,22 @@ func (s *scanner) resync(first, limit uint64) (uint64, error) {
 	}
 	s.off = s.end
 	return 0, nil
+}
+
+// unreadable is how many bytes are passed where the disk cannot read.
+const unreadable = 4096
+
+// resyncPast is resync that steps over what the disk cannot read.
+func (s *scanner) resyncPast(first, limit uint64) uint64 {
+	for s.off < s.end {
+		next, err := s.resync(first, limit)
+		if err == nil {
+			return next
+		}
+		s.off = (s.off/unreadable+1)*unreadable - 1 // resync begins with the byte behind
+	}
+	s.off = s.end
+	return 0
 }
 
 // zeros returns how many zero bytes b begins with.

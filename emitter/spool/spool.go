@@ -50,6 +50,8 @@ type Spool struct {
 	aside      int64 // bytes in the folder besides segments
 	closed     bool
 	flushing   *time.Timer // commits what nobody waits for; nil: there is nothing
+	known      bool        // the folder named its stream when it was opened
+	looked     time.Time   // when it was last looked for room
 	stats      Stats
 	linker     *linker
 
@@ -91,6 +93,7 @@ func Open(dir string, opt Options) (*Spool, error) {
 	if name, ok := networkFS(dir); ok {
 		s.opt.Log.Warn("the spool is on a network file system: its lock and its syncs may not hold", "dir", dir, "type", name)
 	}
+	_ = s.disk.SyncDir(filepath.Dir(filepath.Clean(dir))) // the folder's own name
 	if err := s.recover(); err != nil {
 		unlock()
 		return nil, fmt.Errorf("open spool %s: %w", dir, err)
@@ -100,6 +103,12 @@ func Open(dir string, opt Options) (*Spool, error) {
 
 // Stream returns the id of the spool's chain.
 func (s *Spool) Stream() Stream { return s.stream }
+
+func (s *Spool) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
 
 // Dir returns the spool's folder.
 func (s *Spool) Dir() string { return s.dir }

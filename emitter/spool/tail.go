@@ -176,23 +176,23 @@ func (s *Spool) readTail(seg *segment) (*tail, error) {
 	if h, err := readSegmentHeader(f); err == nil {
 		t.last.hash = h.prev
 	}
-	if err := s.scanTail(t, &scanner{f: f, seed: seg.seed, off: recordsFrom, end: seg.size}); err != nil {
-		return nil, err
+	s.scanTail(t, &scanner{f: f, seed: seg.seed, off: recordsFrom, end: seg.size})
+	if t.data, err = lastByte(f, min(t.end, seg.size), seg.size); err != nil {
+		t.data = seg.size // it may hold anything
 	}
-	t.data, err = lastByte(f, min(t.end, seg.size), seg.size)
-	return t, err
+	return t, nil
 }
 
 // scanTail reads records to the end of what verifies. What the last Append left
 // half is no part of it.
-func (s *Spool) scanTail(t *tail, sc *scanner) error {
+func (s *Spool) scanTail(t *tail, sc *scanner) {
 	var open *tail // before an Append of which not all has been read
 	for {
 		h, payload, err := sc.next()
 		switch {
 		case err == nil && h.class == classEnd:
 			t.closed, t.end, t.top = true, sc.off, h.seq
-			return nil
+			return
 		case err == nil:
 			if h.flags&flagMore == 0 {
 				open = nil
@@ -205,13 +205,10 @@ func (s *Spool) scanTail(t *tail, sc *scanner) error {
 			t.end = sc.off
 			continue
 		case !errors.Is(err, errInvalid) && !errors.Is(err, io.EOF):
-			return err
+			s.opt.Log.Error("the spool cannot be read", "dir", s.dir, "segment", t.seg.name, "offset", sc.off, "error", err)
 		}
 		hole := damage{seg: t.seg, from: sc.off, first: t.last.seq + 1}
-		next, err := sc.resync(t.last.seq+1, t.last.seq+maxSkip)
-		if err != nil {
-			return err
-		}
+		next := sc.resyncPast(t.last.seq+1, t.last.seq+maxSkip)
 		if next == 0 {
 			break
 		}
@@ -221,5 +218,4 @@ func (s *Spool) scanTail(t *tail, sc *scanner) error {
 	if open != nil {
 		*t = *open
 	}
-	return nil
 }

@@ -75,11 +75,11 @@ func (r *route) down(err error) {
 		f.since = time.Now()
 	}
 	if f.failures == 0 || blocked && !f.blocked {
-		words := "audit destination is down; its events wait in the spool"
 		if blocked {
-			words = "audit destination refuses us: its configuration is wrong; its events wait in the spool"
+			r.em.opt.Log.Error("audit destination refuses us; its events wait in the spool until somebody mends that", "route", r.Name, "error", err)
+		} else {
+			r.em.opt.Log.Error("audit destination is down; its events wait in the spool", "route", r.Name, "error", err)
 		}
-		r.em.opt.Log.Error(words, "route", r.Name, "error", err)
 	}
 	f.failures++
 	f.blocked = f.blocked || blocked

@@ -229,7 +229,8 @@ func TestRefusalOnAFullSpool(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; em.Emit(t.Context(), call(i)) == nil; i++ {
+		for i, err := 0, error(nil); err == nil; i++ {
+			err = em.Emit(t.Context(), call(i))
 		}
 		f.set(func(batch []Record) (int, error) {
 			if strings.HasSuffix(string(batch[0].Body), " 0") {

@@ -85,9 +85,6 @@ func (s *Spool) failed(g *group, err error, now time.Time) {
 	s.head = s.durable.hash
 	s.gathering = newGroup(late.data)
 	close(late.done)
-	if s.flushing == nil { // it mends itself, though nobody appends
-		s.flushing = time.AfterFunc(retryAfter, s.flushLate)
-	}
 }
 
 // takeBack gives back the seqs of groups that held gap records only: they are

@@ -151,7 +151,7 @@ func TestMarkCannotBeSaved(t *testing.T) {
 		c := mustCursor(t, s, "a")
 		mustAppend(t, s, "one")
 		drain(t, c, 1)
-		d.failWith(func(op string, _ int) error { return syscall.EIO })
+		d.failWith(func(string, int) error { return syscall.EIO })
 		c.Confirm(1)
 		time.Sleep(2 * markDelay)
 		d.failWith(nil)

@@ -28,20 +28,24 @@ func (d *faultyDisk) Remove(p string) error {
 	}
 	return d.memDisk.Remove(p)
 }
+
 func (d *faultyDisk) wrap(p string, f file, err error) (file, error) {
 	if err != nil {
 		return nil, err
 	}
 	return &faultyFile{f, d, p}, nil
 }
+
 func (d *faultyDisk) Read(p string) (file, error) {
 	f, err := d.memDisk.Read(p)
 	return d.wrap(p, f, err)
 }
+
 func (d *faultyDisk) Open(p string) (file, error) {
 	f, err := d.memDisk.Open(p)
 	return d.wrap(p, f, err)
 }
+
 func (d *faultyDisk) Create(p string) (file, error) {
 	f, err := d.memDisk.Create(p)
 	return d.wrap(p, f, err)
@@ -62,6 +66,7 @@ func (f *faultyFile) ReadAt(b []byte, off int64) (int, error) {
 	}
 	return f.file.ReadAt(b, off)
 }
+
 func (f *faultyFile) WriteAt(b []byte, off int64) (int, error) {
 	if f.d.wr != nil {
 		if err := f.d.wr(f.p); err != nil {
@@ -147,7 +152,7 @@ func wedged(t *testing.T, pol Policy, brk func(d *faultyDisk), mend func(d *faul
 	}
 	s.Close()
 	s = mustOpen(t, "/spool", opt)
-	c = mustCursor(t, s, "a")
+	mustCursor(t, s, "a")
 	time.Sleep(time.Hour)
 	if _, err := s.Append(t.Context(), Preferred, make([]byte, 60_000)); err != nil {
 		t.Errorf("after a restart: %v; segments %d", err, s.Stats().Segments)

@@ -17,7 +17,6 @@ type faultyDisk struct {
 	*memDisk
 	remove func(path string) error
 	bad    func(path string, off, n int64) int64 // bytes readable before EIO; <0: all
-	wr     func(path string) error
 }
 
 func (d *faultyDisk) Remove(p string) error {
@@ -65,15 +64,6 @@ func (f *faultyFile) ReadAt(b []byte, off int64) (int, error) {
 		}
 	}
 	return f.file.ReadAt(b, off)
-}
-
-func (f *faultyFile) WriteAt(b []byte, off int64) (int, error) {
-	if f.d.wr != nil {
-		if err := f.d.wr(f.p); err != nil {
-			return 0, err
-		}
-	}
-	return f.file.WriteAt(b, off)
 }
 
 // TestCloseWhileRoomIsMade closes the spool while an Append removes old records.
@@ -130,8 +120,8 @@ func TestCloseTellsGaps(t *testing.T) {
 
 // wedged fills a spool, breaks the disk while all is confirmed, and looks an hour after it
 // is well.
-func wedged(t *testing.T, pol Policy, brk func(d *faultyDisk), mend func(d *faultyDisk)) {
-	d := &faultyDisk{memDisk: newMemDisk(1)}
+func wedged(t *testing.T, pol Policy, failing string) {
+	d := newMemDisk(1)
 	opt := Options{disk: d, Full: pol, MaxSize: MinMaxSize}
 	s := mustOpen(t, "/spool", opt)
 	c := mustCursor(t, s, "a")
@@ -141,9 +131,14 @@ func wedged(t *testing.T, pol Policy, brk func(d *faultyDisk), mend func(d *faul
 		}
 	}
 	drain(t, c, 1000)
-	brk(d)
+	d.failWith(func(op string, _ int) error {
+		if op == failing {
+			return syscall.EIO
+		}
+		return nil
+	})
 	c.Confirm(c.seq)
-	mend(d)
+	d.failWith(nil)
 	time.Sleep(time.Hour)
 	_, err := s.Append(t.Context(), Preferred, make([]byte, 60_000))
 	st := s.Stats()
@@ -161,13 +156,13 @@ func wedged(t *testing.T, pol Policy, brk func(d *faultyDisk), mend func(d *faul
 
 func TestRoomAfterAFailedRemoval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		wedged(t, Refuse, func(d *faultyDisk) { d.remove = func(string) error { return syscall.EIO } }, func(d *faultyDisk) { d.remove = nil })
+		wedged(t, Refuse, "remove")
 	})
 }
 
 func TestRoomAfterAFailedMark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		wedged(t, Refuse, func(d *faultyDisk) { d.wr = func(string) error { return syscall.EIO } }, func(d *faultyDisk) { d.wr = nil })
+		wedged(t, Refuse, "write")
 	})
 }
 

@@ -126,6 +126,7 @@ func (a *audit) wrap(h http.Handler) http.Handler {
 // recorded, then delivered as far as FLUSH_TIMEOUT allows; the rest stays in the
 // spool.
 func (a *audit) close() error {
+	defer signal.Stop(a.hangup) // not before: a hang-up while the rest is delivered must not end the program
 	if a.emitter == nil {
 		return nil
 	}
@@ -157,7 +158,6 @@ func lost(s emitter.Stats) error {
 
 // reopenOnHangup opens the files anew at each SIGHUP until ctx ends.
 func (a *audit) reopenOnHangup(ctx context.Context) {
-	defer signal.Stop(a.hangup)
 	for {
 		select {
 		case <-ctx.Done():

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -124,6 +125,11 @@ func TestStopBreaksStreamsOffAndRecordsThem(t *testing.T) {
 }
 
 func TestHangupOpensTheFileAnew(t *testing.T) {
+	// The file is also opened anew by itself, so the signal may come after the
+	// proxy has ended: it must not end the test.
+	arrived := make(chan os.Signal, 1)
+	signal.Notify(arrived, syscall.SIGHUP)
+	defer signal.Stop(arrived)
 	p := start(t, "http://127.0.0.1:1")
 	if err := os.Rename(p.trail, p.trail+".1"); err != nil {
 		t.Fatal(err)
@@ -131,6 +137,7 @@ func TestHangupOpensTheFileAnew(t *testing.T) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
+	<-arrived
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(p.trail); err == nil {
 			break

@@ -47,9 +47,9 @@ peers:
 	@sh integration/need.sh go git gcc node npm strace mkfs.ext4
 	cd integration/npm && npm ci --no-audit --no-fund --loglevel=error
 
-bench: ## what the audit costs, beside the bare handlers; the spool beside other stores; delivery beside a plain loop
+bench: ## what the audit costs, beside the bare handlers; the spool beside other stores; delivery beside a plain loop; the servers beside a direct call
 	go test -run '^$$' -bench . -benchmem ./emitter ./middleware ./middleware/internal/...
-	cd integration && go run ./spoolbench && go run ./deliverybench
+	cd integration && go run ./spoolbench && go run ./deliverybench && go run ./servebench
 
 docs: ## the generated pages
 	go run ./docs/gen

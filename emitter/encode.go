@@ -209,6 +209,11 @@ func (w *writer) metadata(m *Metadata) {
 	w.opt("folded_count", x.FoldedCount)
 	w.str("first_seen", x.FirstSeen, 32)
 	w.str("last_seen", x.LastSeen, 32)
+	w.str("route_rule", x.RouteRule, 32)
+	w.str("change", x.Change, 32)
+	w.opt("tools", x.Tools)
+	w.opt("prompts", x.Prompts)
+	w.opt("resources", x.Resources)
 	w.close(in)
 	w.close(at)
 }

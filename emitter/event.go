@@ -295,6 +295,16 @@ type Extra struct {
 	FirstSeen string `json:"first_seen" max:"32" au3:"when"`
 	// When the last of them came.
 	LastSeen string `json:"last_seen" max:"32" au3:"when"`
+	// By which rule a name led to its back end: `none`, `prefix`, `priority`, `manual` or `first`; or why it led to none: `outranked`, `ambiguous` ...
+	RouteRule string `json:"route_rule" max:"32" au3:"what"`
+	// What became of a back end: `discovered`, `unreachable`, `lost`, `recovered` or `changed`.
+	Change string `json:"change" max:"32" au3:"what"`
+	// Tools that a back end lists.
+	Tools Int `json:"tools"`
+	// Prompts that it lists.
+	Prompts Int `json:"prompts"`
+	// Resources that it lists.
+	Resources Int `json:"resources"`
 }
 
 // Loss names events that are missing.

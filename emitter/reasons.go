@@ -50,6 +50,10 @@ const (
 	ReasonClientClosed      Reason = "client_closed"
 	ReasonServerClosed      Reason = "server_closed"
 	ReasonDeleted           Reason = "deleted"
+	ReasonIdle              Reason = "idle"
+	ReasonDeclined          Reason = "declined"
+	ReasonUnknownName       Reason = "unknown_name"
+	ReasonAmbiguousName     Reason = "ambiguous_name"
 	ReasonUnreachable       Reason = "destination_unreachable"
 	ReasonBlocked           Reason = "destination_refuses"
 	ReasonOther             Reason = "other"
@@ -106,6 +110,10 @@ var reasons = []ReasonInfo{
 	{ReasonClientClosed, "the client ended the stream"},
 	{ReasonServerClosed, "the server ended the stream"},
 	{ReasonDeleted, "the client deleted the session"},
+	{ReasonIdle, "nobody had used the session for a time"},
+	{ReasonDeclined, "the client's user did not accept what the server asked"},
+	{ReasonUnknownName, "no back end has what was asked for, or none shows it"},
+	{ReasonAmbiguousName, "several back ends would have the name, so nobody has it"},
 	{ReasonUnreachable, "a destination of the audit does not take events for now; they wait in the spool"},
 	{ReasonBlocked, "a destination of the audit refuses us, as by a wrong token; its events wait in the spool"},
 	{ReasonOther, "a reason that a library user gave and this list does not have"},

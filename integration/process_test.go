@@ -164,6 +164,12 @@ type proxy struct {
 // their prefix.
 func startProxy(t testing.TB, upstream string, settings ...string) *proxy {
 	t.Helper()
+	return startAudited(t, settings, "proxy", "--upstream", upstream, "--listen", "127.0.0.1:0")
+}
+
+// startAudited starts a command that listens.
+func startAudited(t testing.TB, settings []string, args ...string) *proxy {
+	t.Helper()
 	p := &proxy{trail: filepath.Join(t.TempDir(), "audit.jsonl")}
 	env := []string{"VMCP_AUDIT_FILE_PATH=" + p.trail, "VMCP_AUDIT_SPOOL_DIR=" + t.TempDir(), "GORACE=atexit_sleep_ms=20"}
 	for _, s := range settings {
@@ -175,15 +181,15 @@ func startProxy(t testing.TB, upstream string, settings ...string) *proxy {
 		if json.Unmarshal([]byte(line), &m) == nil && m.Msg == "listening" {
 			address <- m.URL
 		}
-	}, binary, "proxy", "--upstream", upstream, "--listen", "127.0.0.1:0")
+	}, binary, args...)
 	select {
 	case p.url = <-address:
 	case <-p.ended:
-		t.Fatalf("proxy ended: %v\n%s", p.err, p.output())
+		t.Fatalf("%s ended: %v\n%s", args[0], p.err, p.output())
 	case <-time.After(patience):
-		t.Fatalf("proxy does not listen:\n%s", p.output())
+		t.Fatalf("%s does not listen:\n%s", args[0], p.output())
 	}
-	p.url = strings.TrimSuffix(p.url, "/")
+	p.url = strings.TrimSuffix(strings.TrimSuffix(p.url, "/mcp"), "/")
 	return p
 }
 

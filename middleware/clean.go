@@ -76,3 +76,17 @@ func whole(s string, cut bool) string {
 	}
 	return strings.ToValidUTF8(s[:end], "") + "…"
 }
+
+// Clean takes secrets out of what strangers chose in an event that a program
+// made by itself, as from [Child]: the target's names and the error text.
+func Clean(e *emitter.Event) {
+	c := cleaner{found: e.Redactions}
+	if e.Target.Type == "resource" {
+		e.Target.Name = c.uri("target.name", e.Target.Name, false)
+	} else {
+		e.Target.Name = c.text("target.name", e.Target.Name)
+	}
+	e.Target.Tool = c.text("target.tool", e.Target.Tool)
+	e.Metadata.Extra.ErrorMessage = c.text("metadata.extra.error_message", e.Metadata.Extra.ErrorMessage)
+	e.Redactions = c.found
+}

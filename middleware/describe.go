@@ -57,9 +57,9 @@ func (op *operation) describeVerb() {
 	e.Type, e.Target.Type, e.Metadata.Extra.Transport = emitter.TypeHTTPRequest, "endpoint", "http"
 	switch {
 	case op.listens && (an.media == mediaSSE || an.status == 0 || an.status >= 300):
-		e.Type, e.Target.Type, e.Metadata.Extra.Transport = emitter.TypeSSEConnection, "stream", transportHTTP
+		e.Type, e.Target.Type, e.Metadata.Extra.Transport = emitter.TypeSSEConnection, "stream", op.transport
 	case op.httpMethod == http.MethodDelete && op.session != "":
-		e.Type, e.Target.Type, e.Metadata.Extra.Transport = emitter.TypeSessionEnd, "session", transportHTTP
+		e.Type, e.Target.Type, e.Metadata.Extra.Transport = emitter.TypeSessionEnd, "session", op.transport
 	}
 }
 
@@ -125,7 +125,7 @@ func (op *operation) describeCaller(e *emitter.Event, m message, clean *cleaner)
 	if e.Client == (emitter.Client{}) {
 		e.Client = op.known.client
 	}
-	e.Metadata.Extra.Transport = transportHTTP
+	e.Metadata.Extra.Transport = op.transport
 	e.Metadata.Extra.MCPVersion = cmp.Or(clean.text("metadata.extra.mcp_version", revision), op.known.version)
 	if e.Trace.TraceID == "" {
 		e.Trace.TraceID, e.Trace.SpanID = traceContext(m.text(qMetaTrace))

@@ -136,6 +136,22 @@ func operationFrom(ctx context.Context) *operation {
 	return op
 }
 
+type transportKey struct{}
+
+// Via returns a context for a request that did not come over streamable HTTP
+// but was made from what came over another transport, `sse` or `stdio`, which
+// the event then names.
+func Via(ctx context.Context, transport string) context.Context {
+	return context.WithValue(ctx, transportKey{}, transport)
+}
+
+func transportOf(ctx context.Context) string {
+	if t, ok := ctx.Value(transportKey{}).(string); ok {
+		return t
+	}
+	return transportHTTP
+}
+
 // Child returns an event of type t that belongs to the request of ctx: by the
 // same subject, from the same source, in the same session and trace. Outside
 // of a request it is an event without these.

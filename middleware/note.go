@@ -95,7 +95,7 @@ func (n *Note) AddAnomaly(name string) {
 }
 
 // Fail notes why a handler could give no answer of its own: the outcome is
-// `error` with this reason unless a JSON-RPC response is seen.
+// `error` with this reason unless a JSON-RPC result is seen.
 func (n *Note) Fail(reason emitter.Reason, message string) {
 	n.change(func(d *noted) { d.failed, d.failure = reason, message })
 }

@@ -28,6 +28,7 @@ type operation struct {
 	token      string // keyed digest of the bearer token, "" for none
 	version    string // MCP-Protocol-Version header
 	mirror     mirror
+	transport  string          // see Via
 	listens    bool            // GET that asks for a stream
 	known      peer            // of the session, when the request came: it may end before
 	client     <-chan struct{} // closed when the client has gone
@@ -64,6 +65,7 @@ func (a *Auditor) newOperation(r *http.Request) *operation {
 		session:    a.digests.keyed("session", r.Header.Get(headerSession)),
 		version:    version,
 		mirror:     mirrorOf(r.Header),
+		transport:  transportOf(r.Context()),
 		client:     r.Context().Done(),
 		listens:    r.Method == http.MethodGet && accepts(r.Header, "text/event-stream"),
 		event:      emitter.NewEvent(emitter.TypeHTTPRequest),

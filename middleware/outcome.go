@@ -41,6 +41,8 @@ func (x *ending) outcome() (emitter.Outcome, emitter.Reason) {
 	switch {
 	case x.cancelled:
 		return emitter.OutcomeFailure, emitter.ReasonCancelled
+	case x.reply != nil && x.reply.isError && x.failed != "":
+		return emitter.OutcomeError, x.failed // it says more than the code
 	case x.reply != nil:
 		return x.reply.outcome(x.method)
 	case x.lost() && x.modern:

@@ -122,6 +122,14 @@ func (a *audit) wrap(h http.Handler) http.Handler {
 	return a.auditor.Wrap(h)
 }
 
+// recorder takes events of inner layers; nil where the audit is switched off.
+func (a *audit) recorder() middleware.Recorder {
+	if !a.cfg.Enabled || a.emitter == nil {
+		return nil
+	}
+	return a.emitter
+}
+
 // close ends the audit when the handlers have returned: what they left is
 // recorded, then delivered as far as FLUSH_TIMEOUT allows; the rest stays in the
 // spool.

@@ -30,20 +30,26 @@ type listener struct {
 	server  *http.Server
 	cfg     config.Config
 	running atomic.Int64 // handlers
+
+	// drain is told that no new request is taken, abort that those under way are
+	// to be broken off. nil: nothing to tell.
+	drain, abort func()
 }
 
-func listen(ctx context.Context, cfg config.Config, h http.Handler, log *slog.Logger) (*listener, error) {
+// listen takes the port. h is told the address and returns what is served there.
+func listen(ctx context.Context, cfg config.Config, h func(net.Addr) http.Handler, log *slog.Logger) (*listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("%sLISTEN: %w", config.Prefix, err)
 	}
 	s := &listener{Listener: l, cfg: cfg}
+	handler := h(l.Addr())
 	s.server = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s.running.Add(1)
 			defer s.running.Add(-1)
-			h.ServeHTTP(w, r)
+			handler.ServeHTTP(w, r)
 		}),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
@@ -87,8 +93,14 @@ func (l *listener) serve(ctx context.Context) error {
 	time.Sleep(l.cfg.ShutdownDelay)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.DrainTimeout)
 	defer cancel()
+	if l.drain != nil {
+		l.drain()
+	}
 	err := l.server.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
+		if l.abort != nil {
+			l.abort()
+		}
 		err = l.server.Close()
 		l.wait()
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
+	"net/http"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -43,7 +45,9 @@ func (p *program) runProxy(cmd *cobra.Command, preserveHost bool) error {
 	if err != nil {
 		return err
 	}
-	l, err := listen(cmd.Context(), cfg, a.wrap(proxy.New(cfg.Upstream, proxy.Options{PreserveHost: preserveHost, Log: log})), log)
+	l, err := listen(cmd.Context(), cfg, func(net.Addr) http.Handler {
+		return a.wrap(proxy.New(cfg.Upstream, proxy.Options{PreserveHost: preserveHost, Log: log}))
+	}, log)
 	if err != nil {
 		return errors.Join(err, a.close())
 	}
@@ -54,12 +58,16 @@ func (p *program) runProxy(cmd *cobra.Command, preserveHost bool) error {
 	return a.serve(cmd.Context(), l)
 }
 
-// serve runs l within the audit and closes both.
-func (a *audit) serve(ctx context.Context, l *listener) error {
+// serve runs l within the audit and closes both; before the audit, what ended
+// closes.
+func (a *audit) serve(ctx context.Context, l *listener, ended ...func()) error {
 	hup, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { a.reopenOnHangup(hup) })
 	err := l.serve(ctx)
+	for _, f := range ended {
+		f()
+	}
 	stop()
 	wg.Wait()
 	return errors.Join(err, a.close())

@@ -1,187 +1,176 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"os"
+	"net"
+	"net/http"
 	"slices"
-	"strings"
-	"sync/atomic"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp"
-	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/aggregate"
+	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/core"
+	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/front"
+	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/upstream"
 	"github.com/vmcp-audit/vmcp-audit/emitter/config"
 	"github.com/vmcp-audit/vmcp-audit/emitter/file"
-	"github.com/vmcp-audit/vmcp-audit/formats"
 )
 
-const serveHelp = `Runs an audited virtual MCP server. So far that is the demo: two embedded back
-ends, one user, one policy, and a short conversation with it.
+const serveHelp = `Runs an audited virtual MCP server over one or many back ends: their tools,
+prompts and resources as if they were of one server, at /mcp for both eras of
+the protocol, and at /sse for clients of 2024-11-05; or to one client over stdio.
+What is relayed and what is not is in docs/vmcp.md.
 
-The events go to VMCP_AUDIT_FILE_PATH, else to audit.jsonl in this folder, and
-to other destinations that are set. Unless VMCP_AUDIT_SPOOL_DIR is set, the
-spool is a folder of this run alone and is removed at the end.`
+A back end is a URL, of a server that speaks streamable HTTP or HTTP+SSE, or a
+command that is started for each session and spoken to over stdio. A tool or
+prompt has the name of its back end and an underscore before its own; with one
+back end only, names stay as they are.
+
+With --demo: two embedded back ends, one user, one policy, and a short
+conversation with it. The events go to VMCP_AUDIT_FILE_PATH, else to audit.jsonl
+in this folder, and to other destinations that are set. Unless
+VMCP_AUDIT_SPOOL_DIR is set, the demo's spool is a folder of this run alone and
+is removed at the end.`
+
+// serveFlags are those of serve that stand for no variable.
+type serveFlags struct {
+	demo, once bool
+	stdio      bool
+	backends   []string
+	origins    []string
+	hosts      []string
+}
 
 func (p *program) serve() *cobra.Command {
-	var demo, once bool
+	var f serveFlags
 	cmd := &cobra.Command{
-		Use:   "serve --demo",
+		Use:   "serve --backend NAME=URL|COMMAND ...",
 		Short: "audited virtual MCP server",
 		Long:  serveHelp,
 		Example: `  vmcp-audit serve --demo
-  vmcp-audit serve --demo --once`,
+  VMCP_AUDIT_FILE_PATH=audit.jsonl vmcp-audit serve --backend github=http://127.0.0.1:3001/mcp --backend 'files=npx -y @modelcontextprotocol/server-filesystem /srv'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !demo {
-				return usagef("serve has no configuration file yet: only --demo\nhint: 'vmcp-audit proxy' audits a server of yours")
+			switch {
+			case f.demo && len(f.backends) > 0:
+				return usagef("--demo has back ends of its own: no --backend")
+			case f.demo:
+				return p.runDemo(cmd, f.once)
+			case len(f.backends) == 0:
+				return usagef("serve needs back ends: --backend NAME=URL or NAME=COMMAND, once or more\nhint: --demo shows what it does")
 			}
-			return p.runDemo(cmd, once)
+			return p.runServe(cmd, f)
 		},
 	}
-	cmd.Flags().BoolVar(&demo, "demo", false, "embedded back ends and a conversation with them")
-	cmd.Flags().BoolVar(&once, "once", false, "end after the conversation; any free port is taken")
+	cmd.Flags().StringArrayVar(&f.backends, "backend", nil, "a back end, as NAME=URL or NAME=COMMAND; may be repeated")
+	cmd.Flags().StringArrayVar(&f.origins, "allow-origin", nil, "an origin whose pages may use the server, as https://app.example.com; may be repeated")
+	cmd.Flags().StringArrayVar(&f.hosts, "allow-host", nil, "a name that the server is called by; may be repeated. Given once, no other is taken")
+	cmd.Flags().BoolVar(&f.stdio, "stdio", false, "serve one client over standard input and output instead of listening")
+	cmd.Flags().BoolVar(&f.demo, "demo", false, "embedded back ends and a conversation with them")
+	cmd.Flags().BoolVar(&f.once, "once", false, "end after the conversation; any free port is taken")
 	cmd.Flags().String("listen", "", "host:port to listen on (VMCP_AUDIT_LISTEN, 127.0.0.1:4484)")
 	return cmd
 }
 
-const demoFile = "audit.jsonl"
-
-// runDemo serves the demo, talks to it and shows what was recorded.
-func (p *program) runDemo(cmd *cobra.Command, once bool) error {
-	p.setDefault("FILE_PATH", demoFile)
-	p.setDefault("PRIVILEGED_TOOLS", vmcp.DemoPrivileged)
-	if once {
-		p.setDefault("LISTEN", "127.0.0.1:0")
-	}
-	ownSpool := !p.has(config.Prefix + "SPOOL_DIR")
-	if ownSpool {
-		dir, err := os.MkdirTemp("", "vmcp-audit-demo-")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = os.RemoveAll(dir) }() // in the folder of what may be removed
-		p.setDefault("SPOOL_DIR", dir)
+func (p *program) runServe(cmd *cobra.Command, f serveFlags) error {
+	specs, rules, err := f.read()
+	if err != nil {
+		return err
 	}
 	cfg, log, err := p.load(cmd, config.Need{Destination: true}, "listen")
 	if err != nil {
 		return err
 	}
-	shown := &terminal{to: p.stdout}
-	a, err := openAudit(cfg, log, emitter.Route{Name: "terminal", Sink: shown})
+	if f.stdio && slices.ContainsFunc(cfg.Files, func(d config.FileDestination) bool { return d.Path == file.Stdout }) {
+		return usagef("--stdio: standard output is the client's, it cannot be a destination of the audit too")
+	}
+	a, err := openAudit(cfg, log)
 	if err != nil {
 		return err
 	}
-	l, err := listen(cmd.Context(), cfg, a.wrap(vmcp.NewDemo(version().Version)), log)
+	var backends []*upstream.Backend
+	for _, s := range specs {
+		backends = append(backends, upstream.New(s, log))
+	}
+	srv := vmcp.New(backends, vmcp.Options{
+		Core: core.Options{
+			Name: cfg.Component, Version: version().Version, Rules: rules,
+			Recorder: a.recorder(), Strict: cfg.Durability == config.Strict, Log: log,
+		},
+		Front:   front.Options{Recorder: a.recorder(), Log: log},
+		Allowed: front.Allowed{Origins: f.origins, Hosts: f.hosts},
+	})
+	if f.stdio {
+		return a.serveStdio(cmd.Context(), srv, p.stdin, p.stdout)
+	}
+	l, err := a.listenAt(cmd.Context(), srv)
 	if err != nil {
 		return errors.Join(err, a.close())
 	}
-	ctx, stop := context.WithCancel(cmd.Context())
-	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- a.serve(ctx, l) }()
-	err = p.converse(ctx, l, a, shown)
-	if err != nil || once {
-		stop()
-	} else {
-		p.invite(l)
+	if err := begin(srv); err != nil {
+		return errors.Join(err, l.Close(), a.close())
 	}
-	err = errors.Join(err, <-ended)
-	if ownSpool && a.emitter != nil {
-		for _, r := range a.emitter.Stats().Routes {
-			if r.Pending > 0 {
-				err = errors.Join(err, fmt.Errorf("%d events did not reach the destination %s and are removed with the demo's spool", r.Pending, r.Name))
-			}
+	log.Info("listening", "url", l.url("/mcp"), "backends", len(backends))
+	return a.serve(cmd.Context(), l, srv.Close)
+}
+
+// read returns the back ends and the rules that the flags stand for.
+func (f *serveFlags) read() ([]upstream.Spec, *aggregate.Rules, error) {
+	var specs []upstream.Spec
+	var names []string
+	seen := make(map[string]bool)
+	for _, value := range f.backends {
+		s, err := parseBackend(value)
+		if err != nil {
+			return nil, nil, err
 		}
+		if seen[s.Name] {
+			return nil, nil, usagef("--backend %s is given twice", s.Name)
+		}
+		seen[s.Name] = true
+		specs, names = append(specs, s), append(names, s.Name)
+	}
+	rules := new(aggregate.Rules)
+	if len(specs) == 1 {
+		rules.Strategy = aggregate.Manual // without conflicts names stay as they are
+	}
+	if err := rules.Check(names); err != nil {
+		return nil, nil, usageError{err}
+	}
+	return specs, rules, nil
+}
+
+const headerLimit = 128 << 10 // bytes of a request's header
+
+// listenAt takes the port for a virtual server.
+func (a *audit) listenAt(ctx context.Context, srv *vmcp.Server) (*listener, error) {
+	l, err := listen(ctx, a.cfg, func(local net.Addr) http.Handler { return srv.Handler(local, a.wrap) }, a.log)
+	if err != nil {
+		return nil, err
+	}
+	l.drain, l.abort, l.server.MaxHeaderBytes = srv.Drain, srv.Abort, headerLimit
+	return l, nil
+}
+
+// serveStdio serves the one client that started us, within the audit.
+func (a *audit) serveStdio(ctx context.Context, srv *vmcp.Server, in io.Reader, out io.Writer) error {
+	err := begin(srv)
+	if err == nil {
+		err = srv.Stdio(ctx, in, out, a.wrap)
+		srv.Close()
+	}
+	return errors.Join(err, a.close())
+}
+
+// begin starts a server, unless its back ends make names ambiguous.
+func begin(srv *vmcp.Server) error {
+	srv.Start()
+	err := srv.Ambiguous()
+	if err != nil {
+		srv.Close()
 	}
 	return err
-}
-
-func (p *program) converse(ctx context.Context, l *listener, a *audit, shown *terminal) error {
-	fmt.Fprintf(p.stdout, "A virtual MCP server with two back ends, and what a client of it leaves in the audit trail:\n\n")
-	if err := vmcp.Converse(ctx, l.url("/mcp"), version().Version); err != nil {
-		return fmt.Errorf("demo: %w", err)
-	}
-	a.settle(ctx)
-	denied := shown.denied.Load()
-	if denied == nil {
-		return nil // the audit is switched off
-	}
-	fmt.Fprintf(p.stdout, "\nThe denied call in full:\n\n%s\n", memberLines(*denied))
-	if files := a.cfg.Files; len(files) > 0 && files[0].Path != file.Stdout {
-		fmt.Fprintf(p.stdout, "\nAll of them are in %s. Show them again: %s tail %[1]s\n", files[0].Path, p.name)
-	}
-	return nil
-}
-
-// settle waits until every destination that is up has everything.
-func (a *audit) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
-	defer cancel()
-	waits := func(r emitter.RouteStats) bool { return r.Pending > 0 && r.State == emitter.RouteUp }
-	for a.emitter != nil && ctx.Err() == nil && slices.ContainsFunc(a.emitter.Stats().Routes, waits) {
-		time.Sleep(time.Millisecond)
-	}
-}
-
-func (p *program) invite(l *listener) {
-	fmt.Fprintf(p.stdout, `
-Serving at %[1]s until Ctrl-C. Point a client at it, e.g.
-  claude mcp add --transport http vmcp-audit-demo %[1]s
-`, l.url("/mcp"))
-}
-
-// setDefault sets a variable that the environment leaves open.
-func (p *program) setDefault(name, value string) {
-	if !p.has(config.Prefix + name) {
-		p.environ = append(p.environ, config.Prefix+name+"="+value)
-	}
-}
-
-// terminal shows what clients did, one line each, and keeps the last denial.
-type terminal struct {
-	to     io.Writer
-	denied atomic.Pointer[[]byte]
-}
-
-// Send never fails: the demo goes on if nobody looks.
-func (t *terminal) Send(_ context.Context, batch []emitter.Record) (int, error) {
-	for _, r := range batch {
-		e, err := emitter.Decode(r.Body)
-		if err != nil || strings.HasPrefix(string(e.Type), "audit_") {
-			continue // what the audit says of itself is in the file
-		}
-		_, _ = t.to.Write(append(formats.Compact(nil, e), '\n'))
-		if e.Outcome == emitter.OutcomeDenied {
-			body := bytes.Clone(r.Body)
-			t.denied.Store(&body)
-		}
-	}
-	return len(batch), nil
-}
-
-// memberLines begins a new line at each member of a JSON object, not of those
-// within it.
-func memberLines(object []byte) []byte {
-	dec := json.NewDecoder(bytes.NewReader(object))
-	out := []byte("{")
-	_, _ = dec.Token()
-	for dec.More() {
-		var value json.RawMessage
-		key, _ := dec.Token()
-		if dec.Decode(&value) != nil {
-			return object
-		}
-		if len(out) > 1 {
-			out = append(out, ",\n "...)
-		}
-		out = append(fmt.Appendf(out, "%q:", key), value...)
-	}
-	return append(out, '}')
 }

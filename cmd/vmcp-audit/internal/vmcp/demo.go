@@ -10,6 +10,9 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
+	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/core"
+	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/front"
+	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/upstream"
 	"github.com/vmcp-audit/vmcp-audit/emitter"
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
@@ -23,8 +26,18 @@ const DemoPrivileged = "admin_*"
 
 // NewDemo returns a virtual server with two embedded back ends, notes and
 // admin. It is to be wrapped by the audit middleware.
-func NewDemo(version string) http.Handler {
-	return authenticate(newHandler("vmcp-audit demo", version, demoPolicy, notes(), admin()))
+func NewDemo(version string, rec core.Recorder, strict bool) *Server {
+	backends := []*upstream.Backend{
+		upstream.New(upstream.Spec{Name: "notes", Server: notes()}, nil),
+		upstream.New(upstream.Spec{Name: "admin", Server: admin()}, nil),
+	}
+	return New(backends, Options{
+		Core: core.Options{
+			Name: "vmcp-audit demo", Version: version, Authorize: demoPolicy, Recorder: rec, Strict: strict,
+		},
+		Front:        front.Options{Recorder: rec},
+		Authenticate: authenticate,
+	})
 }
 
 // authenticate knows one user.
@@ -61,27 +74,19 @@ func demoPolicy(ctx context.Context, tool string) error {
 
 const welcome = "Every request to this server is an audit event."
 
-func notes() backend {
-	return backend{
-		name: "notes",
-		tools: []server.ServerTool{{
-			Tool:    mcp.NewTool("read", mcp.WithDescription("Reads a note"), mcp.WithString("name", mcp.Required())),
-			Handler: readNote,
-		}},
-		resources: []server.ServerResource{{
-			Resource: mcp.NewResource("note:///welcome", "welcome", mcp.WithMIMEType("text/plain")),
-			Handler: func(_ context.Context, req mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
-				return []mcp.ResourceContents{mcp.TextResourceContents{URI: req.Params.URI, MIMEType: "text/plain", Text: welcome}}, nil
-			},
-		}},
-		prompts: []server.ServerPrompt{{
-			Prompt: mcp.NewPrompt("summarize", mcp.WithPromptDescription("Summarizes a note"), mcp.WithArgument("name")),
-			Handler: func(_ context.Context, req mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
-				text := mcp.NewTextContent("Summarize the note " + req.Params.Arguments["name"])
-				return mcp.NewGetPromptResult("", []mcp.PromptMessage{mcp.NewPromptMessage(mcp.RoleUser, text)}), nil
-			},
-		}},
-	}
+func notes() *server.MCPServer {
+	s := server.NewMCPServer("notes", "1", server.WithRecovery())
+	s.AddTool(mcp.NewTool("read", mcp.WithDescription("Reads a note"), mcp.WithString("name", mcp.Required())), readNote)
+	s.AddResource(mcp.NewResource("note:///welcome", "welcome", mcp.WithMIMEType("text/plain")),
+		func(_ context.Context, req mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
+			return []mcp.ResourceContents{mcp.TextResourceContents{URI: req.Params.URI, MIMEType: "text/plain", Text: welcome}}, nil
+		})
+	s.AddPrompt(mcp.NewPrompt("summarize", mcp.WithPromptDescription("Summarizes a note"), mcp.WithArgument("name")),
+		func(_ context.Context, req mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+			text := mcp.NewTextContent("Summarize the note " + req.Params.Arguments["name"])
+			return mcp.NewGetPromptResult("", []mcp.PromptMessage{mcp.NewPromptMessage(mcp.RoleUser, text)}), nil
+		})
+	return s
 }
 
 func readNote(_ context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
@@ -91,14 +96,11 @@ func readNote(_ context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, 
 	return mcp.NewToolResultText(welcome), nil
 }
 
-func admin() backend {
-	return backend{
-		name: "admin",
-		tools: []server.ServerTool{{
-			Tool: mcp.NewTool("wipe", mcp.WithDescription("Deletes every note")),
-			Handler: func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-				return mcp.NewToolResultText("wiped"), nil
-			},
-		}},
-	}
+func admin() *server.MCPServer {
+	s := server.NewMCPServer("admin", "1", server.WithRecovery())
+	s.AddTool(mcp.NewTool("wipe", mcp.WithDescription("Deletes every note")),
+		func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			return mcp.NewToolResultText("wiped"), nil
+		})
+	return s
 }

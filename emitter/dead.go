@@ -95,6 +95,10 @@ func (r *route) tellsOfRefusal(in *spool.Record) bool {
 // refused for good, or that could not be rendered for it.
 const LossRefused = "refused"
 
+// LossInput is the cause of the loss of lines of a file that could not be read
+// to its end.
+const LossInput = "input_lost"
+
 // find returns the record of the present batch.
 func (r *route) find(seq uint64) *spool.Record {
 	i, _ := slices.BinarySearchFunc(r.batch, seq, func(in spool.Record, seq uint64) int { return cmp.Compare(in.Seq, seq) })

@@ -45,7 +45,8 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	w.strs("anomalies", e.Anomalies, 64, 16)
 	w.redactions(e.Redactions)
 	w.data(&e.Data)
-	w.integrity(&e.Integrity)
+	w.integrity("origin_integrity", &e.OriginIntegrity)
+	w.integrity("integrity", &e.Integrity)
 	return append(w.buf, '}')
 }
 
@@ -209,6 +210,7 @@ func (w *writer) metadata(m *Metadata) {
 	w.opt("folded_count", x.FoldedCount)
 	w.str("first_seen", x.FirstSeen, 32)
 	w.str("last_seen", x.LastSeen, 32)
+	w.str("origin", x.Origin, 32)
 	w.close(in)
 	w.close(at)
 }
@@ -270,11 +272,12 @@ func (w *writer) data(d *Data) {
 	at := w.open("data")
 	w.raw("request", d.Request)
 	w.raw("response", d.Response)
+	w.raw("original", d.Original)
 	w.close(at)
 }
 
-func (w *writer) integrity(i *Integrity) {
-	at := w.open("integrity")
+func (w *writer) integrity(k string, i *Integrity) {
+	at := w.open(k)
 	w.str("stream", i.Stream, 64)
 	w.seq("seq", i.Seq)
 	w.str("prev", i.Prev, 64)

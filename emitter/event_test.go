@@ -21,7 +21,7 @@ func filled(t *testing.T) *Event {
 	n := 0
 	fillValue(t, reflect.ValueOf(e).Elem(), &n)
 	e.LoggedAt = time.Date(2026, 11, 22, 13, 39, 50, 678166000, time.UTC)
-	e.Data = Data{Request: json.RawMessage(`{"a":[1,2.50,"x"]}`), Response: json.RawMessage(`null`)}
+	e.Data = Data{Request: json.RawMessage(`{"a":[1,2.50,"x"]}`), Response: json.RawMessage(`null`), Original: json.RawMessage(`{"level":"x"}`)}
 	return e
 }
 

@@ -22,6 +22,7 @@ type Trail struct {
 	Routes []emitter.Route
 
 	cfg   Config
+	waits bool // see OpenWaiting
 	opt   emitter.Options
 	key   []byte
 	files []*file.Sink
@@ -35,10 +36,20 @@ type Trail struct {
 // Where HASH_KEY is not set, the key is that of the spool's folder, made if it
 // is not there.
 func Open(c Config, version string, log *slog.Logger) (*Trail, error) {
+	return open(c, version, log, false)
+}
+
+// OpenWaiting is [Open] for a caller that can wait with its events in hand: the
+// spool stores what there is room for and drops nothing, whatever SPOOL_FULL says.
+func OpenWaiting(c Config, version string, log *slog.Logger) (*Trail, error) {
+	return open(c, version, log, true)
+}
+
+func open(c Config, version string, log *slog.Logger, waits bool) (*Trail, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	t := &Trail{cfg: c, opt: c.emitter(version, log)}
+	t := &Trail{cfg: c, waits: waits, opt: c.emitter(version, log)}
 	if err := t.openSpool(); err != nil {
 		return nil, err
 	}
@@ -70,7 +81,10 @@ func (t *Trail) openSpool() error {
 	}
 	// Refuse is the emitter's to obey, before a call runs. An event of a call
 	// that has run is dropped, counted and told where there is no room for it.
-	if c.SpoolFull == DropOldest {
+	switch {
+	case t.waits:
+		opt.Full = spool.Refuse
+	case c.SpoolFull == DropOldest:
 		opt.Full = spool.DropOldest
 	}
 	s, err := spool.Open(c.SpoolDir, opt)

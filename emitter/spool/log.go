@@ -108,6 +108,7 @@ func (r *logReader) run() bool {
 		switch {
 		case err == nil && h.class == classEnd && r.limit == ^uint64(0):
 			return true
+		case err == nil && h.seq < r.limit && h.class == classNote:
 		case err == nil && h.seq < r.limit && h.class != classEnd:
 			r.seq = h.seq
 			if !r.take(recordOf(&h, payload)) {

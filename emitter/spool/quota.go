@@ -90,11 +90,12 @@ func (s *Spool) refuse(n int, err error) {
 		s.stats.FullSince = time.Now()
 		s.opt.Log.Error("the spool is full", "dir", s.dir, "error", err)
 	}
-	if s.opt.Full == Refuse {
+	switch {
+	case s.opt.Full == Refuse:
 		s.stats.Refused += uint64(n)
-		return
+	case n > 0:
+		s.lose(uint64(n), err)
 	}
-	s.lose(uint64(n), err)
 }
 
 // lose gives n events that are not stored their seqs, and notes the gap.
@@ -106,11 +107,15 @@ func (s *Spool) lose(n uint64, err error) {
 
 // loseRange notes n lost events among the seqs from first to last.
 func (s *Spool) loseRange(first, last, n uint64, err error) {
-	s.stats.Dropped += n
 	cause := CauseWrite
-	if errors.Is(err, ErrFull) {
+	switch {
+	case s.opt.Full == Refuse:
+		s.stats.Refused += n
+		cause, n = CauseReturned, 0
+	case errors.Is(err, ErrFull):
 		cause = CauseFull
 	}
+	s.stats.Dropped += n
 	s.gaps.add(Gap{First: first, Last: last, Count: n, Cause: cause})
 }
 

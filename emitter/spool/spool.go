@@ -45,6 +45,8 @@ type Spool struct {
 	moved      chan struct{}
 	fault      fault
 	gaps       gaps
+	notes      noteSet // on disk
+	pending    noteSet // and with what has been encoded
 	told       map[damageKey]bool
 	marks      map[string]*mark
 	aside      int64 // bytes in the folder besides segments
@@ -79,7 +81,7 @@ type position struct {
 func Open(dir string, opt Options) (*Spool, error) {
 	s := &Spool{
 		dir: dir, opt: opt.withDefaults(), linker: newLinker(), gathering: newGroup(nil),
-		told: map[damageKey]bool{}, marks: map[string]*mark{},
+		told: map[damageKey]bool{}, marks: map[string]*mark{}, notes: noteSet{}, pending: noteSet{},
 	}
 	s.disk = s.opt.disk
 	if err := s.disk.MkdirAll(filepath.Join(dir, cursorDir)); err != nil {

@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -68,9 +66,9 @@ func (r *route) keep(ctx context.Context, in *spool.Record, letter *DeadLetter, 
 		letter.Event, letter.Raw = nil, in.Payload
 		body, _ = json.Marshal(letter) // strings and bytes always encode
 	}
-	folder := filepath.Join(DeadLetters, url.PathEscape(r.Name))
+	folder, name := letterFile(r.Name, in.Seq)
 	for {
-		err := r.em.spool.SetAside(folder, fmt.Sprintf("%020d.json", in.Seq), body)
+		err := r.em.spool.SetAside(folder, name, body)
 		if err == nil {
 			break
 		}

@@ -132,6 +132,7 @@ func (r *route) sinkEvent(o Outcome, err error) *Event {
 	if err != nil {
 		x.ErrorMessage = err.Error()
 	}
+	e.Status.Stream = r.em.spool.Stream().String()
 	for _, st := range r.em.Stats().Routes {
 		if st.Name == r.Name {
 			e.Status.Routes = []RouteStatus{st.status()}

@@ -51,9 +51,14 @@ func typeNames() []string {
 	return names
 }
 
-// logger writes text on a terminal and JSON elsewhere.
+// logger writes text on a terminal and JSON elsewhere. Durations have their unit.
 func (p *program) logger(level slog.Leveler) *slog.Logger {
-	opt := &slog.HandlerOptions{Level: level}
+	opt := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}
 	if isTerminal(p.stderr) {
 		return slog.New(slog.NewTextHandler(p.stderr, opt))
 	}

@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 	t.Cleanup(secret.Close)
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"trail": writeTrail},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"trail": writeTrail, "makespool": makeSpool},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("esc", "\x1b")
 			env.Setenv("upstream", upstream.URL)

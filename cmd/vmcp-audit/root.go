@@ -59,6 +59,9 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[unreachableError](err); ok {
 		return exitUnreachable
 	}
+	if _, ok := errors.AsType[*config.DestinationError](err); ok {
+		return exitUnreachable // what is wrong with the settings is a config.Error
+	}
 	return exitFailed
 }
 
@@ -93,7 +96,7 @@ func (p *program) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(p.serve(), p.proxy(), p.send(), p.tail(), p.verify(), p.env(), p.version())
+	root.AddCommand(p.serve(), p.proxy(), p.send(), p.tail(), p.spool(), p.verify(), p.env(), p.version())
 	return root
 }
 

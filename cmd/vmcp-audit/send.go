@@ -76,7 +76,7 @@ func (p *program) runSend(cmd *cobra.Command, sample, output string, timeout tim
 	}
 	trail, err := config.OpenDestinations(cfg, log)
 	if err != nil {
-		return unreachableError{err}
+		return err
 	}
 	defer func() { _ = trail.Close() }() // Send has told what there was to tell
 	if len(trail.Routes) == 0 {

@@ -16,6 +16,15 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
+// DestinationError is the error of a destination that cannot be opened.
+type DestinationError struct {
+	Name string
+	Err  error
+}
+
+func (e *DestinationError) Error() string { return fmt.Sprintf("destination %s: %v", e.Name, e.Err) }
+func (e *DestinationError) Unwrap() error { return e.Err }
+
 // Trail is what a configuration opens: the spool and the destinations.
 type Trail struct {
 	Spool  *spool.Spool
@@ -38,7 +47,7 @@ func Open(c Config, version string, log *slog.Logger) (*Trail, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	t := &Trail{cfg: c, opt: c.emitter(version, log)}
+	t := &Trail{cfg: c, opt: c.EmitterOptions(version, log)}
 	if err := t.openSpool(); err != nil {
 		return nil, err
 	}
@@ -51,7 +60,7 @@ func Open(c Config, version string, log *slog.Logger) (*Trail, error) {
 // OpenDestinations returns the routes without a spool, for a single event.
 // Files are not rotated: whoever else writes them does that.
 func OpenDestinations(c Config, log *slog.Logger) (*Trail, error) {
-	t := &Trail{cfg: c, opt: c.emitter("", log)}
+	t := &Trail{cfg: c, opt: c.EmitterOptions("", log)}
 	t.cfg.Files = append([]FileDestination(nil), c.Files...)
 	for i := range t.cfg.Files {
 		t.cfg.Files[i].MaxSize = 0
@@ -94,7 +103,7 @@ func (t *Trail) openDestinations() error {
 	for _, f := range t.cfg.Files {
 		sink, err := file.Open(f.Path, file.Options{MaxSize: int64(f.MaxSize), MaxFiles: f.MaxFiles, Log: t.opt.Log})
 		if err != nil {
-			return fmt.Errorf("destination %s: %w", f.Name, err)
+			return &DestinationError{f.Name, err}
 		}
 		t.files, t.sinks = append(t.files, sink), append(t.sinks, sink)
 		t.Routes = append(t.Routes, emitter.Route{Name: f.Name, Format: formatOf(f.Format), Sink: sink})
@@ -102,7 +111,7 @@ func (t *Trail) openDestinations() error {
 	for _, h := range t.cfg.HECs {
 		sink, err := h.open(t.cfg.Host, t.opt.Log)
 		if err != nil {
-			return fmt.Errorf("destination %s: %w", h.Name, err)
+			return &DestinationError{h.Name, err}
 		}
 		t.sinks = append(t.sinks, sink)
 		t.Routes = append(t.Routes, h.route(sink))
@@ -165,7 +174,7 @@ func (t *Trail) Emitter(more ...emitter.Route) (*emitter.Emitter, error) {
 	for _, c := range t.Spool.Stats().Cursors {
 		if !c.Open {
 			t.opt.Log.Warn("the spool keeps events for a destination that is not configured any more, and fills up with them",
-				"name", c.Name, "pending", c.Pending, "spool", t.Spool.Dir())
+				"name", c.Name, "pending", c.Pending, "spool", t.Spool.Dir(), "hint", "vmcp-audit spool forget")
 		}
 	}
 	return em, nil
@@ -210,8 +219,9 @@ func (t *Trail) Close() error {
 	return errors.Join(errs...)
 }
 
-// emitter returns the settings of an emitter.
-func (c Config) emitter(version string, log *slog.Logger) emitter.Options {
+// EmitterOptions returns the settings of an emitter; version is that of the
+// program, for the events.
+func (c Config) EmitterOptions(version string, log *slog.Logger) emitter.Options {
 	opt := emitter.Options{
 		Component:    c.Component,
 		Observer:     emitter.Observer{Host: c.Host, Instance: c.Instance, Version: version, Labels: c.Labels},

@@ -56,7 +56,7 @@ func (p *program) tail() *cobra.Command {
 	f.StringSliceVar(&o.outcomes, "outcome", nil, "only these outcomes")
 	f.StringVar(&o.user, "user", "", "only this user, by name or id")
 	f.StringVar(&o.since, "since", "", "only events since a time (RFC 3339) or for a duration (90s, 2h)")
-	outputFlag(cmd, &o.output, "compact", "json")
+	outputFlag(cmd, &o.output, outputs()...)
 	choiceFlag(cmd, &o.color, "color", "", "colour of the outcome; auto obeys NO_COLOR", "auto", "always", "never")
 	return cmd
 }
@@ -71,7 +71,10 @@ func (p *program) runTail(ctx context.Context, args []string, o tailOptions) err
 		return err
 	}
 	defer in.Close()
-	show := p.shower(o)
+	show, err := p.shower(o)
+	if err != nil {
+		return err
+	}
 	_, follow := in.(*follower) // stdin ends where it ends
 	lines, bad := lineReader{r: in}, 0
 	for {
@@ -101,6 +104,13 @@ func (p *program) runTail(ctx context.Context, args []string, o tailOptions) err
 	return nil
 }
 
+// outputs are the formats, that for people first.
+func outputs() []string {
+	names, people := words(formats.Names()), string(formats.NameCompact)
+	i := slices.Index(names, people)
+	return slices.Insert(slices.Delete(names, i, i+1), 0, people)
+}
+
 // openTail opens what the arguments name, else the configured file.
 func (p *program) openTail(args []string, follow bool) (io.ReadCloser, error) {
 	path := ""
@@ -112,7 +122,7 @@ func (p *program) openTail(args []string, follow bool) (io.ReadCloser, error) {
 		if err != nil {
 			return nil, err
 		}
-		i := slices.IndexFunc(cfg.Files, func(f config.FileDestination) bool { return f.Path != "-" && f.Format == config.FormatJSON })
+		i := slices.IndexFunc(cfg.Files, func(f config.FileDestination) bool { return f.Path != "-" && f.Format == formats.NameJSON })
 		if i < 0 {
 			return nil, usagef("no file is named, and none is configured\nhint: vmcp-audit tail FILE, or set %sFILE_PATH", config.Prefix)
 		}
@@ -163,21 +173,21 @@ func sinceTime(s string, now time.Time) (time.Time, error) {
 }
 
 // shower returns what writes one event.
-func (p *program) shower(o tailOptions) func(*emitter.Event) error {
-	color := o.color == "always" || o.color == "auto" && isTerminal(p.stdout) && !p.has("NO_COLOR")
+func (p *program) shower(o tailOptions) (func(*emitter.Event) error, error) {
+	format, err := formats.New(formats.Options{Format: formats.Name(o.output)})
+	if err != nil {
+		return nil, err
+	}
+	color := o.output == string(formats.NameCompact) && (o.color == "always" || o.color == "auto" && isTerminal(p.stdout) && !p.has("NO_COLOR"))
 	var buf []byte
 	return func(e *emitter.Event) error {
-		if o.output == "json" {
-			buf = formats.JSON(buf[:0], e)
-		} else {
-			buf = formats.Compact(buf[:0], e)
-			if color {
-				buf = paint(buf, e.Outcome)
-			}
+		buf = format(buf[:0], e)
+		if color {
+			buf = paint(buf, e.Outcome)
 		}
 		_, err := p.stdout.Write(append(buf, '\n'))
 		return err
-	}
+	}, nil
 }
 
 // has reports whether an environment variable is set to anything.

@@ -47,9 +47,9 @@ peers:
 	@sh integration/need.sh go git gcc node npm strace mkfs.ext4
 	cd integration/npm && npm ci --no-audit --no-fund --loglevel=error
 
-bench: ## what the audit costs, beside the bare handlers; the spool beside other stores; delivery beside a plain loop
-	go test -run '^$$' -bench . -benchmem ./emitter ./middleware ./middleware/internal/...
-	cd integration && go run ./spoolbench && go run ./deliverybench
+bench: ## what the audit costs, beside the bare handlers; the spool beside other stores; delivery beside a plain loop; JSON beside other encoders
+	go test -run '^$$' -bench . -benchmem ./emitter ./formats ./middleware ./middleware/internal/...
+	cd integration && go run ./spoolbench && go run ./deliverybench && go run ./formatbench
 
 docs: ## the generated pages
 	go run ./docs/gen

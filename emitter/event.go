@@ -184,7 +184,7 @@ type Actor struct {
 
 // Target is what was acted upon.
 type Target struct {
-	// `tool`, `resource`, `prompt`, `server`, `session`, `stream`, `task`, `notification`, `response`, `batch` or `endpoint`.
+	// `tool`, `resource`, `prompt`, `server`, `session`, `stream`, `task`, `notification`, `response`, `batch`, `workflow`, `workflow_step` or `endpoint`.
 	Type string `json:"type" max:"32" au3:"what"`
 	// Name or URI as the client asked for it.
 	Name string `json:"name" max:"512" au3:"what"`
@@ -295,6 +295,8 @@ type Extra struct {
 	FirstSeen string `json:"first_seen" max:"32" au3:"when"`
 	// When the last of them came.
 	LastSeen string `json:"last_seen" max:"32" au3:"when"`
+	// Whose audit line this event was made from, as `toolhive`; outcome and identity are then that program's word. Absent: the operation was observed here.
+	Origin string `json:"origin" max:"32" au3:"outcome"`
 }
 
 // Loss names events that are missing.
@@ -352,6 +354,8 @@ type Data struct {
 	Request json.RawMessage `json:"request"`
 	// Result or error of the answer.
 	Response json.RawMessage `json:"response"`
+	// What the line of `origin` says and no other field of this event holds exactly, under its names there.
+	Original json.RawMessage `json:"original"`
 }
 
 // MaxData bounds each member of [Data], in bytes of JSON.

@@ -96,7 +96,7 @@ func (p *program) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(p.serve(), p.proxy(), p.send(), p.tail(), p.spool(), p.verify(), p.env(), p.version())
+	root.AddCommand(p.serve(), p.proxy(), p.send(), p.tail(), p.convert(), p.spool(), p.verify(), p.env(), p.version())
 	return root
 }
 

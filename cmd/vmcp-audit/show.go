@@ -8,42 +8,24 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/formats"
 )
 
-const compact = "compact"
-
-// renderings are the formats in which tail shows events, the default first.
-var renderings = []struct {
-	name   string
-	format emitter.Format
-}{{compact, formats.Compact}, {"json", formats.JSON}}
-
-func formatNames() (names []string) {
-	for _, r := range renderings {
-		names = append(names, r.name)
-	}
-	return names
-}
-
-// formatNamed returns the format of that name.
-func formatNamed(name string) (emitter.Format, error) {
-	for _, r := range renderings {
-		if r.name == name {
-			return r.format, nil
-		}
-	}
-	return nil, usagef("--output %s: must be one of %s", printable(name), strings.Join(formatNames(), ", "))
+// outputs are the formats in which tail shows events, that for people first.
+func outputs() []string {
+	names, people := words(formats.Names()), string(formats.NameCompact)
+	i := slices.Index(names, people)
+	return slices.Insert(slices.Delete(names, i, i+1), 0, people)
 }
 
 // shower returns what writes one event.
 func (p *program) shower(o tailOptions) (func(*emitter.Event) error, error) {
-	format, err := formatNamed(o.output)
+	format, err := formats.New(formats.Options{Format: formats.Name(o.output)})
 	if err != nil {
 		return nil, err
 	}
-	color := o.color == "always" || o.color == "auto" && isTerminal(p.stdout) && !p.has("NO_COLOR")
+	color := o.output == string(formats.NameCompact) && (o.color == "always" || o.color == "auto" && isTerminal(p.stdout) && !p.has("NO_COLOR"))
 	var buf []byte
 	return func(e *emitter.Event) error {
 		buf = format(buf[:0], e)
-		if color && o.output == compact {
+		if color {
 			buf = paint(buf, e.Outcome)
 		}
 		_, err := p.stdout.Write(append(buf, '\n'))

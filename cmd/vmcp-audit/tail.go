@@ -17,6 +17,7 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/emitter/config"
 	"github.com/vmcp-audit/vmcp-audit/emitter/inspect"
 	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
+	"github.com/vmcp-audit/vmcp-audit/formats"
 )
 
 const tailHelp = `Shows the events of a spool or a file in the order in which they were stored.
@@ -66,7 +67,7 @@ func (p *program) tail() *cobra.Command {
 	f.IntVarP(&o.last, "lines", "n", -1, "only the last N of the events that are there and fit; -1: all")
 	f.BoolVar(&o.open, "open", false, "only calls that were received and never completed: what was running when the process ended (needs VMCP_AUDIT_DURABILITY=strict)")
 	o.flags(cmd)
-	outputFlag(cmd, &o.output, formatNames()...)
+	outputFlag(cmd, &o.output, outputs()...)
 	choiceFlag(cmd, &o.color, "color", "", "colour of the outcome; auto obeys NO_COLOR", "auto", "always", "never")
 	return cmd
 }
@@ -114,7 +115,7 @@ func (p *program) tailPath(args []string) (string, error) {
 	if _, err := spool.OpenLog(cfg.SpoolDir); cfg.SpoolDir != "" && !errors.Is(err, fs.ErrNotExist) {
 		return cfg.SpoolDir, nil
 	}
-	i := slices.IndexFunc(cfg.Files, func(f config.FileDestination) bool { return f.Path != "-" && f.Format == config.FormatJSON })
+	i := slices.IndexFunc(cfg.Files, func(f config.FileDestination) bool { return f.Path != "-" && f.Format == formats.NameJSON })
 	if i < 0 {
 		return "", usagef("there is no spool in %s yet, and no file is configured\nhint: vmcp-audit tail FILE, or the folder of a spool", printable(cfg.SpoolDir))
 	}

@@ -106,7 +106,11 @@ func (t *Trail) openDestinations() error {
 			return &DestinationError{f.Name, err}
 		}
 		t.files, t.sinks = append(t.files, sink), append(t.sinks, sink)
-		t.Routes = append(t.Routes, emitter.Route{Name: f.Name, Format: formatOf(f.Format), Sink: sink})
+		format, err := formatOf(f.Format)
+		if err != nil {
+			return fmt.Errorf("destination %s: %w", f.Name, err)
+		}
+		t.Routes = append(t.Routes, emitter.Route{Name: f.Name, Format: format, Sink: sink})
 	}
 	for _, h := range t.cfg.HECs {
 		sink, err := h.open(t.cfg.Host, t.opt.Log)
@@ -114,24 +118,29 @@ func (t *Trail) openDestinations() error {
 			return &DestinationError{h.Name, err}
 		}
 		t.sinks = append(t.sinks, sink)
-		t.Routes = append(t.Routes, h.route(sink))
+		format, err := formatOf(h.Format)
+		if err != nil {
+			return fmt.Errorf("destination %s: %w", h.Name, err)
+		}
+		t.Routes = append(t.Routes, h.route(format, sink))
 	}
 	return nil
 }
 
-// formatOf returns nil for JSON, which the emitter does best by itself.
-func formatOf(f Format) emitter.Format {
-	if f == FormatCompact {
-		return formats.Compact
+// formatOf returns what renders events. It is nil for JSON, which the emitter does
+// best by itself.
+func formatOf(name formats.Name) (emitter.Format, error) {
+	if name == formats.NameJSON {
+		return nil, nil
 	}
-	return nil
+	return formats.New(formats.Options{Format: name})
 }
 
 var ackModes = map[Ack]hec.AckMode{AckAuto: hec.AckAuto, AckOn: hec.AckOn, AckOff: hec.AckOff}
 
 func (d HECDestination) open(host string, log *slog.Logger) (*hec.Sink, error) {
 	opt := hec.Options{
-		TokenFile: d.TokenFile, Text: d.Format != FormatJSON,
+		TokenFile: d.TokenFile, Text: d.Format != formats.NameJSON && d.Format != formats.NameFlat,
 		Host: host, Source: d.Source, SourceType: d.SourceType, Index: d.Index, Fields: d.Fields,
 		Ack: ackModes[d.Ack], AckTimeout: d.AckTimeout,
 		MaxBytes: int(d.BatchBytes), MaxEvents: d.BatchSize, NoGzip: !d.Gzip,
@@ -149,9 +158,9 @@ func (d HECDestination) open(host string, log *slog.Logger) (*hec.Sink, error) {
 // for each wait would be slow.
 const ackRequests = 4
 
-func (d HECDestination) route(sink emitter.Sink) emitter.Route {
+func (d HECDestination) route(format emitter.Format, sink emitter.Sink) emitter.Route {
 	r := emitter.Route{
-		Name: d.Name, Format: formatOf(d.Format), Sink: sink,
+		Name: d.Name, Format: format, Sink: sink,
 		BatchRecords: d.BatchSize, BatchBytes: int(d.BatchBytes), Linger: d.BatchLinger,
 	}
 	if d.Ack != AckOff {

@@ -40,7 +40,6 @@ type variable struct {
 	group   string   // FILE_ or FILE_2_ for a destination's setting, else empty
 	field   string   // Go field: caarlos0/env names its errors so
 	words   []string // allowed words, nil: no such list
-	later   []string // words that a newer version will know
 	url     bool     // the value may hold a password where it is wrong
 	address bool     // switches its destination on
 	fileOf  string   // key of the secret that the named file holds, else empty
@@ -104,7 +103,7 @@ func describeField(f reflect.StructField, group string) []variable {
 		},
 	}
 	if words := f.Tag.Get("oneof"); words != "" {
-		v.words, v.later = strings.Split(words, "|"), strings.Split(f.Tag.Get("later"), "|")
+		v.words = strings.Split(words, "|")
 		v.doc.Allowed = strings.Join(v.words, ", ")
 	}
 	if !v.doc.Secret {

@@ -26,15 +26,6 @@ func (l LogLevel) Level() slog.Level { return slog.Level(l) }
 // String returns the word that UnmarshalText reads.
 func (l LogLevel) String() string { return strings.ToLower(slog.Level(l).String()) }
 
-// Format is how a destination shows an event.
-type Format string
-
-// The formats.
-const (
-	FormatJSON    Format = "json"    // the canonical line
-	FormatCompact Format = "compact" // a short line for people
-)
-
 // Durability says when an event counts as recorded.
 type Durability string
 

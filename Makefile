@@ -1,4 +1,4 @@
-# What must be there first: go, make, git, gcc, and Node 20 or newer with npm; on Linux also strace and mkfs.ext4.
+# What must be there first: go, make, git, gcc, and Node 20 or newer with npm; on Linux also strace, mkfs.ext4, rsyslogd and syslog-ng.
 # integration/need.sh checks it.
 .PHONY: build demo test race soak lint golangci fuzz integration delivery peers bench docs check dist
 
@@ -44,7 +44,7 @@ delivery: ## kills and faults in their full number, without the race detector
 	cd integration && go test -count=1 -v ./delivery
 
 peers:
-	@sh integration/need.sh go git gcc node npm strace mkfs.ext4
+	@sh integration/need.sh go git gcc node npm strace mkfs.ext4 rsyslogd syslog-ng lognormalizer
 	cd integration/npm && npm ci --no-audit --no-fund --loglevel=error
 
 bench: ## what the audit costs, beside the bare handlers; the spool beside other stores; delivery beside a plain loop; JSON beside other encoders

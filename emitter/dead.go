@@ -36,9 +36,9 @@ func (r *route) bury(ctx context.Context, seq uint64, cause error) bool {
 	if !r.keep(ctx, in, &letter, cause) {
 		return false
 	}
-	r.cursor.Confirm(seq)
+	r.pass(seq)
 	r.probed = false
-	if r.buried++; r.buried < maxBuried {
+	if r.buried++; r.buried < maxBuried && r.lag.sink == nil {
 		r.up() // it answers
 	}
 	if r.tally(&r.stats.Dead) == 1 {
@@ -76,6 +76,7 @@ func (r *route) keep(ctx context.Context, in *spool.Record, letter *DeadLetter, 
 			return false
 		}
 	}
+	r.setAside(in.Seq)
 	if !r.tellsOfRefusal(in) { // else that would be refused too, and so on
 		r.em.note(NewLoss(Loss{FirstSeq: in.Seq, LastSeq: in.Seq, Count: 1, Cause: LossRefused, Routes: []string{r.Name}}))
 	}

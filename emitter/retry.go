@@ -50,7 +50,7 @@ func (r *route) failed(ctx context.Context, err error) bool {
 	r.down(err)
 	wait, wake := r.retry.delay(err), r.em.wake
 	if stop := r.em.stopping.Load(); stop != nil {
-		if r.retry.since.Before(*stop) {
+		if r.retry.since.Before(*stop) && !r.lag.took {
 			return false // it was down before, and has had its last try
 		}
 		wait, wake = min(wait, stopWait), nil

@@ -3,6 +3,7 @@ module github.com/vmcp-audit/vmcp-audit/integration
 go 1.26.0
 
 require (
+	github.com/RackSec/srslog v0.0.0-20180709174129-a4725f04ec91
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/google/go-cmp v0.7.0
 	github.com/klauspost/compress v1.20.3

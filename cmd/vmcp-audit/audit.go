@@ -100,7 +100,7 @@ func openAudit(cfg config.Config, log *slog.Logger, more ...emitter.Route) (*aud
 }
 
 func (a *audit) open() error {
-	if _, err := os.Stat(a.cfg.SpoolDir); err != nil && !a.cfg.Enabled && len(a.cfg.Files)+len(a.cfg.HECs) == 0 {
+	if _, err := os.Stat(a.cfg.SpoolDir); err != nil && !a.cfg.Enabled && len(a.cfg.Files)+len(a.cfg.HECs)+len(a.cfg.Syslogs) == 0 {
 		return nil // there never was an audit, and there is to be none
 	}
 	trail, err := config.Open(a.cfg, version().Version, a.log)

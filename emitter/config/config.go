@@ -74,8 +74,9 @@ type Config struct {
 
 	FloodLimit int `env:"FLOOD_LIMIT" envDefault:"60" unit:"requests" allowed:"0 to 1000000; 0 is no limit" example:"600" doc:"requests of one source and minute that are recorded one by one though they were refused without a valid identity; what is beyond is folded into one event for each reason, and refused with 429 under strict"`
 
-	Files []FileDestination `env:"-" group:"FILE"`
-	HECs  []HECDestination  `env:"-" group:"HEC"`
+	Files   []FileDestination   `env:"-" group:"FILE"`
+	HECs    []HECDestination    `env:"-" group:"HEC"`
+	Syslogs []SyslogDestination `env:"-" group:"SYSLOG"`
 
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" unit:"list of networks" allowed:"addresses and CIDR networks, separated by commas" example:"10.0.0.0/8,192.0.2.7" doc:"peers whose forwarding headers are believed; source.peer is recorded always"`
 	ShutdownDelay  time.Duration  `env:"SHUTDOWN_DELAY" envDefault:"0s" unit:"duration" allowed:"0s to 1h, as 500ms, 10s, 2m" example:"5s" doc:"time between the signal to stop and the end of taking new requests, for load balancers to notice"`

@@ -124,6 +124,18 @@ func (t *Trail) openDestinations() error {
 		}
 		t.Routes = append(t.Routes, h.route(format, sink))
 	}
+	for _, y := range t.cfg.Syslogs {
+		format, err := y.format()
+		if err != nil {
+			return fmt.Errorf("destination %s: %w", y.Name, err)
+		}
+		sink, err := y.open(t.opt.Log)
+		if err != nil {
+			return &DestinationError{y.Name, err}
+		}
+		t.sinks = append(t.sinks, sink)
+		t.Routes = append(t.Routes, emitter.Route{Name: y.Name, Format: format, Sink: sink})
+	}
 	return nil
 }
 
@@ -256,4 +268,31 @@ func typesOf(names []string) []emitter.Type {
 		ts = append(ts, emitter.Type(n))
 	}
 	return ts
+}
+
+// One is a configuration with one destination of another.
+type One struct {
+	Name   string // of the destination
+	Config Config
+}
+
+// Each returns c once for each of its destinations, in the order of the routes.
+func (c Config) Each() []One {
+	var all []One
+	only := func(name string, set func(*Config)) {
+		one := c
+		one.Files, one.HECs, one.Syslogs = nil, nil, nil
+		set(&one)
+		all = append(all, One{name, one})
+	}
+	for _, d := range c.Files {
+		only(d.Name, func(c *Config) { c.Files = []FileDestination{d} })
+	}
+	for _, d := range c.HECs {
+		only(d.Name, func(c *Config) { c.HECs = []HECDestination{d} })
+	}
+	for _, d := range c.Syslogs {
+		only(d.Name, func(c *Config) { c.Syslogs = []SyslogDestination{d} })
+	}
+	return all
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/syslog"
 )
 
 // fileSuffix ends the name of the variable that holds a secret's file.
@@ -94,7 +96,7 @@ func describeField(f reflect.StructField, group string) []variable {
 	key := group + name
 	v := variable{
 		key: key, group: group, field: f.Name,
-		url:     f.Type == reflect.TypeFor[*url.URL](),
+		url:     f.Type == reflect.TypeFor[*url.URL]() || f.Type == reflect.TypeFor[syslog.Address](),
 		address: f.Tag.Get("address") != "",
 		doc: Variable{
 			Name: Prefix + key, Default: f.Tag.Get("envDefault"), Unit: f.Tag.Get("unit"), Doc: f.Tag.Get("doc"),

@@ -56,6 +56,26 @@ const (
 	AckOff  Ack = "off"
 )
 
+// Preset names a product whose syslog receiver is to take the events.
+type Preset string
+
+// The presets.
+const (
+	PresetQRadar   Preset = "qradar"
+	PresetArcSight Preset = "arcsight"
+	PresetRsyslog  Preset = "rsyslog"
+)
+
+// Framing says how a stream of syslog messages is divided.
+type Framing string
+
+// The framings, as syslog.Framing has them.
+const (
+	FramingAuto  Framing = "auto"
+	FramingOctet Framing = "octet"
+	FramingLF    Framing = "lf"
+)
+
 // UnknownEnv says what an unknown variable with our prefix is.
 type UnknownEnv string
 

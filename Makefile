@@ -1,6 +1,6 @@
-# What must be there first: go, make, git, gcc, and Node 20 or newer with npm; on Linux also strace and mkfs.ext4.
+# What must be there first: go, make, git, gcc, and Node 20 or newer with npm; on Linux also strace, mkfs.ext4, rsyslogd and syslog-ng.
 # integration/need.sh checks it.
-.PHONY: build demo test race soak ship lint golangci fuzz integration delivery peers bench docs check dist
+.PHONY: build demo test race soak ship lint golangci fuzz integration delivery syslog peers bench docs check dist
 
 VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.release=$(VERSION)
@@ -46,13 +46,17 @@ integration: peers ## against real servers and clients
 delivery: ## kills and faults in their full number, without the race detector
 	cd integration && go test -count=1 -v ./delivery
 
+syslog: ## 50,000 events to each syslog receiver, which fails meanwhile, without the race detector
+	@sh integration/need.sh rsyslogd syslog-ng
+	cd integration && go test -count=1 -v -timeout 30m ./syslog -events 50000
+
 peers:
-	@sh integration/need.sh go git gcc node npm strace mkfs.ext4
+	@sh integration/need.sh go git gcc node npm strace mkfs.ext4 rsyslogd syslog-ng lognormalizer
 	cd integration/npm && npm ci --no-audit --no-fund --loglevel=error
 
-bench: ## what the audit costs, beside the bare handlers; the spool beside other stores; delivery beside a plain loop; ship beside the OpenTelemetry Collector
-	go test -run '^$$' -bench . -benchmem ./emitter ./middleware ./middleware/internal/...
-	cd integration && go run ./spoolbench && go run ./deliverybench
+bench: ## what the audit costs; the spool beside other stores; delivery beside a plain loop, srslog and rsyslog; JSON beside other encoders; ship beside the OpenTelemetry Collector
+	go test -run '^$$' -bench . -benchmem ./emitter ./formats ./middleware ./middleware/internal/...
+	cd integration && go run ./spoolbench && go run ./deliverybench && go run ./syslogbench && go run ./formatbench
 	cd integration/shipbench/otelcol && go build -o $(CURDIR)/bin/otelcol . && cd ../.. && go run ./shipbench -otelcol $(CURDIR)/bin/otelcol
 
 docs: ## the generated pages

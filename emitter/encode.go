@@ -292,9 +292,10 @@ type writer struct{ buf []byte }
 // the first, a comma.
 func (w *writer) key(k string) {
 	if w.buf[len(w.buf)-1] != '{' {
-		w.buf = append(w.buf, ',')
+		w.buf = append(w.buf, ',', '"')
+	} else {
+		w.buf = append(w.buf, '"')
 	}
-	w.buf = append(w.buf, '"')
 	w.buf = append(w.buf, k...)
 	w.buf = append(w.buf, '"', ':')
 }
@@ -381,8 +382,31 @@ func (w *writer) bool(k string, v bool) {
 func (w *writer) time(k string, t time.Time) {
 	w.key(k)
 	w.buf = append(w.buf, '"')
-	w.buf = t.UTC().AppendFormat(w.buf, timeLayout)
+	w.buf = appendTime(w.buf, t.UTC())
 	w.buf = append(w.buf, '"')
+}
+
+// appendTime appends t, which is in UTC, by timeLayout, without reading the layout
+// each time.
+func appendTime(dst []byte, t time.Time) []byte {
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(dst, timeLayout)
+	}
+	hour, minute, second := t.Clock()
+	micro := t.Nanosecond() / 1000
+	two := func(v int) (byte, byte) { return '0' + byte(v/10), '0' + byte(v%10) }
+	y1, y2 := two(year / 100)
+	y3, y4 := two(year % 100)
+	m1, m2 := two(int(month))
+	d1, d2 := two(day)
+	h1, h2 := two(hour)
+	n1, n2 := two(minute)
+	s1, s2 := two(second)
+	u1, u2 := two(micro / 10000)
+	u3, u4 := two(micro / 100 % 100)
+	u5, u6 := two(micro % 100)
+	return append(dst, y1, y2, y3, y4, '-', m1, m2, '-', d1, d2, 'T', h1, h2, ':', n1, n2, ':', s1, s2, '.', u1, u2, u3, u4, u5, u6, 'Z')
 }
 
 // raw appends a JSON text that came from outside. It is compacted, which also

@@ -56,9 +56,14 @@ func typeNames() []string {
 	return names
 }
 
-// logger writes text on a terminal and JSON elsewhere.
+// logger writes text on a terminal and JSON elsewhere. Durations have their unit.
 func (p *program) logger(level slog.Leveler) *slog.Logger {
-	opt := &slog.HandlerOptions{Level: level}
+	opt := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}
 	if isTerminal(p.stderr) {
 		return slog.New(slog.NewTextHandler(p.stderr, opt))
 	}
@@ -107,7 +112,7 @@ func openTrail(open opener, cfg config.Config, log *slog.Logger, more ...emitter
 }
 
 func (a *audit) open(open opener) error {
-	if _, err := os.Stat(a.cfg.SpoolDir); err != nil && !a.cfg.Enabled && len(a.cfg.Files)+len(a.cfg.HECs) == 0 {
+	if _, err := os.Stat(a.cfg.SpoolDir); err != nil && !a.cfg.Enabled && len(a.cfg.Files)+len(a.cfg.HECs)+len(a.cfg.Syslogs) == 0 {
 		return nil // there never was an audit, and there is to be none
 	}
 	trail, err := open(a.cfg, version().Version, a.log)

@@ -45,7 +45,7 @@ func start(t *testing.T, upstream string, environ ...string) *running {
 	}()
 	select {
 	case p.url = <-said:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the proxy never listened")
 	}
 	t.Cleanup(cancel)
@@ -138,7 +138,7 @@ func TestHangupOpensTheFileAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-arrived
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(p.trail); err == nil {
 			break
 		}

@@ -46,6 +46,8 @@ func load(environ []string, opt LoadOptions) (*loader, Config, error) {
 	c := parse[Config](l, "")
 	c.Files = destinations(l, "FILE", l.checkFile)
 	c.HECs = destinations(l, "HEC", l.checkHEC)
+	l.fillPresets()
+	c.Syslogs = destinations(l, "SYSLOG", l.checkSyslog)
 	l.check(&c)
 	l.resolve(&c)
 	l.need(&c)

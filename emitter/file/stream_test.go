@@ -207,11 +207,11 @@ func TestPipeReaderThatHasStopped(t *testing.T) {
 		end  func(ctx context.Context) (context.Context, context.CancelFunc)
 	}{
 		{"deadline", func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, 50*time.Millisecond)
+			return context.WithTimeout(ctx, 500*time.Millisecond)
 		}},
 		{"cancel", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(ctx)
-			time.AfterFunc(50*time.Millisecond, cancel)
+			time.AfterFunc(500*time.Millisecond, cancel)
 			return ctx, cancel
 		}},
 	} {

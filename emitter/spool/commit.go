@@ -111,7 +111,11 @@ func (s *Spool) takeBack(groups ...*group) {
 // write puts g on disk. After an error of writing or syncing the segment is left
 // as it was before g, and is not touched again: g goes to a fresh one.
 func (s *Spool) write(g *group) error {
-	if len(g.data) == 0 && s.fault.err == nil {
+	s.mu.Lock()
+	begin := s.begin
+	s.begin = false
+	s.mu.Unlock()
+	if len(g.data) == 0 && s.fault.err == nil && !begin {
 		return nil
 	}
 	if s.active == nil || s.spoiled || s.current.room-s.current.end < s.least(g) {

@@ -196,7 +196,7 @@ func TestDiskHangs(t *testing.T) {
 		held <- err
 	}()
 	<-hung
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if _, err := s.Append(ctx, Ordinary, []byte("two")); !errors.Is(err, ErrUnconfirmed) {
 		t.Errorf("append beside it: %v", err)

@@ -37,7 +37,7 @@ const (
 	recordsFrom   = 4096 // a block of its own, so that no write of a record touches the header
 )
 
-// segment is one file of the log. Its name, number and first are immutable.
+// segment is one file of the log. Its name, number, first and created are immutable.
 type segment struct {
 	name   string
 	number uint64
@@ -45,6 +45,8 @@ type segment struct {
 	seed   uint32
 	room   int64 // records are written up to here
 	from   int64 // and from here on: what stands before are notes; of a segment that this process made
+
+	created time.Time // by the header; zero where it was not read
 
 	size int64 // bytes that count against the quota; guarded by Spool.mu, as is end
 	end  int64 // records are read up to here

@@ -53,6 +53,7 @@ type Spool struct {
 	closed     bool
 	flushing   *time.Timer // commits what nobody waits for; nil: there is nothing
 	known      bool        // the folder named its stream when it was opened
+	begin      bool        // the next commit begins a segment, whatever it has to write
 	looked     time.Time   // when it was last looked for room
 	stats      Stats
 	linker     *linker
@@ -99,6 +100,9 @@ func Open(dir string, opt Options) (*Spool, error) {
 	if err := s.recover(); err != nil {
 		unlock()
 		return nil, fmt.Errorf("open spool %s: %w", dir, err)
+	}
+	if s.outgrown() {
+		s.trim()
 	}
 	return s, nil
 }

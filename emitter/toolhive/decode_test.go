@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
 )
@@ -241,4 +242,26 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("read again:\n%s\n%s", out, got)
 		}
 	})
+}
+
+// TestSchema: what was read follows the published schema.
+func TestSchema(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile("../../docs/schema/event-1.0.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range realLines(t) {
+		e, err := Decode(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := emitter.AppendEvent(nil, e)
+		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(out))
+		if err == nil {
+			err = schema.Validate(v)
+		}
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
 }

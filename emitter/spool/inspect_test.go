@@ -323,3 +323,28 @@ func TestRemoveAside(t *testing.T) {
 		t.Errorf("twice: %v", err)
 	}
 }
+
+// TestFollowIntoAnEmptySegment: the process that writes has just made the next
+// segment, and nothing of it is there but its name, or its header.
+func TestFollowIntoAnEmptySegment(t *testing.T) {
+	for _, size := range []int64{0, 100, recordsFrom} {
+		dir := t.TempDir()
+		s := mustOpen(t, dir, small(t))
+		appendMany(t, s, 3, 10)
+		var p Position
+		readOn(t, dir, &p)
+		path := filepath.Join(dir, segmentName(9, 4))
+		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := readOn(t, dir, &p); len(got) > 0 {
+			t.Errorf("%d bytes: read %v", size, got)
+		}
+		if diff := cmp.Diff(seqs(1, 3), readOn(t, dir, new(Position))); diff != "" {
+			t.Errorf("%d bytes: -want +got\n%s", size, diff)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -234,7 +234,7 @@ func (r *logReader) skip() (more, ok bool) {
 	if next > 0 {
 		d.Last = next - 1
 	}
-	d.Bytes = min(r.sc.off, r.seg.size) - d.Offset
+	d.Bytes = max(0, min(r.sc.off, r.seg.size)-d.Offset)
 	r.seq = max(r.seq, d.Last)
 	r.pos.seq = max(r.pos.seq, d.Last)
 	r.reached()

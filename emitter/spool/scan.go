@@ -69,9 +69,10 @@ func (s *scanner) peek(n int) ([]byte, error) {
 	return s.buf[from : from+n], nil
 }
 
-// fill reads a window from off on, of n bytes at least where there are so many.
+// fill reads a window from off on, of n bytes at least where there are so many. A
+// segment that another process is just making ends before its first record.
 func (s *scanner) fill(n int) error {
-	size := int(min(int64(max(n, scanWindow)), s.end-s.off))
+	size := int(max(0, min(int64(max(n, scanWindow)), s.end-s.off)))
 	if cap(s.buf) < size {
 		s.buf = make([]byte, size)
 	}

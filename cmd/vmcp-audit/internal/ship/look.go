@@ -227,7 +227,7 @@ func (m *matching) open() error {
 		switch {
 		case err == nil:
 			m.sources = append(m.sources, src)
-		case errors.Is(err, errMoved):
+		case errors.Is(err, errMoved), errors.Is(err, errCut):
 			m.again = time.Now()
 		case m.opt.Follow:
 			m.opt.Log.Warn("an input cannot be read; it is tried again", "file", c.path, "error", err)

@@ -36,6 +36,8 @@ func openSource(p *position, c *candidate) (*source, error) {
 	return s, nil
 }
 
+// seek goes to where p ends. It is errCut if the file is not the one of which p
+// tells: it may have been cut and written anew since somebody looked.
 func (s *source) seek() error {
 	p := s.pos
 	s.split.off, s.split.line, s.split.long = p.Offset, p.Line, p.Long
@@ -45,44 +47,44 @@ func (s *source) seek() error {
 			return err
 		}
 		s.zip = zip
-		_, err = io.CopyN(io.Discard, readFunc(s.Read), p.Offset)
-		s.know()
-		return err
+		if _, err := io.CopyN(io.Discard, readFunc(s.Read), p.Offset); err != nil {
+			return err
+		}
+	} else {
+		s.head = headOf(io.NewSectionReader(s.f, 0, headSize), false)
+		s.at = p.Offset
+		if _, err := s.f.Seek(p.Offset, io.SeekStart); err != nil {
+			return err
+		}
 	}
-	s.at = p.Offset
+	if unread := s.zip != nil && len(s.head) < p.Size && p.Offset < int64(p.Size); !unread && !p.begins(s.head) {
+		return errCut
+	}
 	s.know()
-	_, err := s.f.Seek(p.Offset, io.SeekStart)
-	return err
+	return s.intact()
 }
 
 type readFunc func([]byte) (int, error)
 
 func (f readFunc) Read(b []byte) (int, error) { return f(b) }
 
-// know takes note of the first bytes of the file, as many as there are.
+// know takes over into the position what is known of the first bytes.
 func (s *source) know() {
-	if s.zip == nil && len(s.head) < headSize {
-		b := make([]byte, headSize)
-		n, _ := s.f.ReadAt(b, 0) // what cannot be read is not known
-		if n > len(s.head) && bytes.HasPrefix(b, s.head) {
-			s.head = b[:n]
-		}
-	}
 	if p := s.pos; len(s.head) > p.Size {
 		p.Size, p.Head, p.dirty = len(s.head), digest(s.head), true
 	}
 }
 
-// Read reads on, and remembers the first bytes of what is compressed.
+// Read reads on. The first bytes are remembered as they were read, not as the file
+// has them by then.
 func (s *source) Read(b []byte) (n int, err error) {
 	if s.zip == nil {
 		n, err = s.f.Read(b)
-		s.at += int64(n)
-		return n, err
+	} else {
+		n, err = s.zip.Read(b)
 	}
-	n, err = s.zip.Read(b)
-	if len(s.head) < headSize && s.at == int64(len(s.head)) {
-		s.head = append(s.head, b[:min(n, headSize-len(s.head))]...)
+	if from := int64(len(s.head)) - s.at; len(s.head) < headSize && from >= 0 && from < int64(n) {
+		s.head = append(s.head, b[from:min(int64(n), from+int64(headSize-len(s.head)))]...)
 	}
 	s.at += int64(n)
 	return n, err

@@ -1,6 +1,6 @@
-# What must be there first: go, make, git, gcc, and Node 20 or newer with npm; on Linux also strace and mkfs.ext4.
+# What must be there first: go, make, git, gcc, and Node 20 or newer with npm; on Linux also strace, mkfs.ext4, rsyslogd and syslog-ng.
 # integration/need.sh checks it.
-.PHONY: build demo test race soak lint golangci fuzz integration delivery peers bench docs check dist
+.PHONY: build demo test race soak ship lint golangci fuzz integration delivery syslog peers bench docs check dist
 
 VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.release=$(VERSION)
@@ -26,6 +26,9 @@ race: ## the tests that need no peers, several times over
 soak: ## a process that writes to a spool is killed, ROUNDS times
 	SPOOL_CRASH_ROUNDS=$(ROUNDS) go test -count=1 -v -timeout 2h -run '^TestKill$$' ./emitter/spool
 
+ship: build ## ship follows 500,000 lines of a rotating file and is killed 20 times
+	cd integration && SHIP_BINARY=$(CURDIR)/bin/vmcp-audit SHIP_LINES=500000 SHIP_KILLS=20 go test -count=1 -v -timeout 1h -run '^TestShipSurvives$$' .
+
 # SA1019: the integration tests use what 2026-07-28 deprecated, since clients still do.
 lint: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l . && false; }
@@ -43,13 +46,18 @@ integration: peers ## against real servers and clients
 delivery: ## kills and faults in their full number, without the race detector
 	cd integration && go test -count=1 -v ./delivery
 
+syslog: ## 50,000 events to each syslog receiver, which fails meanwhile, without the race detector
+	@sh integration/need.sh rsyslogd syslog-ng
+	cd integration && go test -count=1 -v -timeout 30m ./syslog -events 50000
+
 peers:
-	@sh integration/need.sh go git gcc node npm strace mkfs.ext4
+	@sh integration/need.sh go git gcc node npm strace mkfs.ext4 rsyslogd syslog-ng lognormalizer
 	cd integration/npm && npm ci --no-audit --no-fund --loglevel=error
 
-bench: ## what the audit costs, beside the bare handlers; the spool beside other stores; delivery beside a plain loop; the servers beside a direct call
-	go test -run '^$$' -bench . -benchmem ./emitter ./middleware ./middleware/internal/...
-	cd integration && go run ./spoolbench && go run ./deliverybench && go run ./servebench
+bench: ## what the audit costs; the spool beside other stores; delivery beside a plain loop, srslog and rsyslog; JSON beside other encoders; the servers beside a direct call; ship beside the OpenTelemetry Collector
+	go test -run '^$$' -bench . -benchmem ./emitter ./formats ./middleware ./middleware/internal/...
+	cd integration && go run ./spoolbench && go run ./deliverybench && go run ./syslogbench && go run ./formatbench && go run ./servebench
+	cd integration/shipbench/otelcol && go build -o $(CURDIR)/bin/otelcol . && cd ../.. && go run ./shipbench -otelcol $(CURDIR)/bin/otelcol
 
 docs: ## the generated pages
 	go run ./docs/gen

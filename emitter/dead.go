@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -38,9 +36,9 @@ func (r *route) bury(ctx context.Context, seq uint64, cause error) bool {
 	if !r.keep(ctx, in, &letter, cause) {
 		return false
 	}
-	r.cursor.Confirm(seq)
+	r.pass(seq)
 	r.probed = false
-	if r.buried++; r.buried < maxBuried {
+	if r.buried++; r.buried < maxBuried && r.lag.sink == nil {
 		r.up() // it answers
 	}
 	if r.tally(&r.stats.Dead) == 1 {
@@ -68,9 +66,9 @@ func (r *route) keep(ctx context.Context, in *spool.Record, letter *DeadLetter, 
 		letter.Event, letter.Raw = nil, in.Payload
 		body, _ = json.Marshal(letter) // strings and bytes always encode
 	}
-	folder := filepath.Join(DeadLetters, url.PathEscape(r.Name))
+	folder, name := letterFile(r.Name, in.Seq)
 	for {
-		err := r.em.spool.SetAside(folder, fmt.Sprintf("%020d.json", in.Seq), body)
+		err := r.em.spool.SetAside(folder, name, body)
 		if err == nil {
 			break
 		}
@@ -78,6 +76,7 @@ func (r *route) keep(ctx context.Context, in *spool.Record, letter *DeadLetter, 
 			return false
 		}
 	}
+	r.setAside(in.Seq)
 	if !r.tellsOfRefusal(in) { // else that would be refused too, and so on
 		r.em.note(NewLoss(Loss{FirstSeq: in.Seq, LastSeq: in.Seq, Count: 1, Cause: LossRefused, Routes: []string{r.Name}}))
 	}
@@ -94,6 +93,10 @@ func (r *route) tellsOfRefusal(in *spool.Record) bool {
 // LossRefused is the cause of the loss of an event that its destination has
 // refused for good, or that could not be rendered for it.
 const LossRefused = "refused"
+
+// LossInput is the cause of the loss of lines of a file that could not be read
+// to its end.
+const LossInput = "input_lost"
 
 // find returns the record of the present batch.
 func (r *route) find(seq uint64) *spool.Record {

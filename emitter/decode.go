@@ -13,8 +13,11 @@ import (
 func Decode(line []byte) (*Event, error) {
 	e := new(Event)
 	line = bytes.Trim(line, " \t\r\n")
-	if err := json.Unmarshal(line, e); err != nil {
-		return nil, fmt.Errorf("decode event: %w", err)
+	if !decodeFast(line, e) {
+		*e = Event{}
+		if err := json.Unmarshal(line, e); err != nil {
+			return nil, fmt.Errorf("decode event: %w", err)
+		}
 	}
 	if err := e.check(); err != nil {
 		return nil, fmt.Errorf("decode event: %w", err)

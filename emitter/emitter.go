@@ -136,28 +136,38 @@ func (em *Emitter) EmitAll(ctx context.Context, events ...*Event) error {
 	return em.store(ctx, events...)
 }
 
+// EmitNoted stores events of a caller that can wait with them, together with
+// notes in the spool: all of it or nothing. The caller still has the events after
+// an error, and may try again with the same ones: the error is not counted. The
+// spool is to have the policy Refuse. Part of it stays free for what the audit
+// itself has to say. There may be no events.
+func (em *Emitter) EmitNoted(ctx context.Context, notes []spool.Note, events ...*Event) error {
+	em.gate.RLock()
+	defer em.gate.RUnlock()
+	if em.closed.Load() {
+		return ErrClosed
+	}
+	payloads, _, err := em.encode(events)
+	if err != nil {
+		return err
+	}
+	if _, err := em.spool.AppendNoted(ctx, spool.Ordinary, notes, payloads...); err != nil {
+		return fmt.Errorf("emit event: %w", err)
+	}
+	em.emitted.Add(uint64(len(payloads)))
+	em.filtered.Add(uint64(len(events) - len(payloads)))
+	return nil
+}
+
 // store puts events in the spool.
 func (em *Emitter) store(ctx context.Context, events ...*Event) error {
-	var payloads [][]byte
-	priority := spool.Ordinary
-	for _, e := range events {
-		em.stamp(e)
-		if err := e.check(); err != nil {
-			em.invalid.Add(uint64(len(events)))
-			em.opt.Log.Error("audit event is incomplete and lost", "error", err)
-			return fmt.Errorf("emit event: %w", err)
-		}
-		if em.drops(e) {
-			em.filtered.Add(1)
-			continue
-		}
-		if e.stored == nil {
-			e.Integrity = Integrity{} // given when it is delivered, and by nobody else
-			e.stored = AppendEvent(make([]byte, 0, typicalSize), e)
-		}
-		payloads = append(payloads, e.stored)
-		priority = max(priority, priorityOf(e))
+	payloads, priority, err := em.encode(events)
+	if err != nil {
+		em.invalid.Add(uint64(len(events)))
+		em.opt.Log.Error("audit event is incomplete and lost", "error", err)
+		return err
 	}
+	em.filtered.Add(uint64(len(events) - len(payloads)))
 	if len(payloads) == 0 {
 		return nil
 	}
@@ -167,6 +177,27 @@ func (em *Emitter) store(ctx context.Context, events ...*Event) error {
 	}
 	em.emitted.Add(uint64(len(payloads)))
 	return nil
+}
+
+// encode returns the payloads of those events that are not filtered out.
+func (em *Emitter) encode(events []*Event) (payloads [][]byte, priority spool.Priority, err error) {
+	payloads = make([][]byte, 0, len(events))
+	for _, e := range events {
+		em.stamp(e)
+		if err := e.check(); err != nil {
+			return nil, 0, fmt.Errorf("emit event: %w", err)
+		}
+		if em.drops(e) {
+			continue
+		}
+		if e.stored == nil {
+			e.Integrity = Integrity{} // given when it is delivered, and by nobody else
+			e.stored = AppendEvent(make([]byte, 0, typicalSize), e)
+		}
+		payloads = append(payloads, e.stored)
+		priority = max(priority, priorityOf(e))
+	}
+	return payloads, priority, nil
 }
 
 // priorityOf keeps part of the spool from those who have not proved who they

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -286,5 +287,45 @@ func TestReady(t *testing.T) {
 		if err := em.Ready(); refuse != errors.Is(err, spool.ErrFull) {
 			t.Errorf("refuse %v: ready = %v", refuse, err)
 		}
+	}
+}
+
+// TestEmitNoted: events and notes are stored together or not at all, and what the
+// caller keeps is not counted as lost. The audit's own events have room left.
+func TestEmitNoted(t *testing.T) {
+	s, err := spool.Open(t.TempDir(), spool.Options{MaxSize: 1 << 20, MinFree: -1, Full: spool.Refuse})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	em, err := New(s, Options{Exclude: []Type{TypePing}}, Route{Name: "m", Sink: new(far)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := func(t Type) *Event {
+		e := NewEvent(t)
+		e.Conclude(OutcomeSuccess, "")
+		e.Target.Name = strings.Repeat("x", 400)
+		return e
+	}
+	stored := 0
+	for err == nil {
+		err = em.EmitNoted(t.Context(), []spool.Note{{Key: "at", Value: strconv.AppendInt(nil, int64(stored+1), 10)}}, event(TypeToolCall), event(TypePing))
+		if err == nil {
+			stored++
+		}
+	}
+	st := em.Stats()
+	if !errors.Is(err, spool.ErrFull) || string(s.Note("at")) != strconv.Itoa(stored) || st.Spool.Last != uint64(stored) {
+		t.Errorf("%v after %d events, note %s, stats %+v", err, stored, s.Note("at"), st)
+	}
+	if st.Failed+st.Invalid+st.Spool.Dropped > 0 || st.Emitted != uint64(stored) || st.Filtered != uint64(stored) || st.Spool.Refused == 0 {
+		t.Errorf("stats %+v", st)
+	}
+	if err := em.EmitNoted(t.Context(), nil, new(Event)); err == nil {
+		t.Error("an event without a type is stored")
+	}
+	if err := em.Emit(t.Context(), event(TypeAuditAdmin)); err != nil {
+		t.Errorf("no room for the audit itself: %v", err)
 	}
 }

@@ -45,7 +45,8 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	w.strs("anomalies", e.Anomalies, 64, 16)
 	w.redactions(e.Redactions)
 	w.data(&e.Data)
-	w.integrity(&e.Integrity)
+	w.integrity("origin_integrity", &e.OriginIntegrity)
+	w.integrity("integrity", &e.Integrity)
 	return append(w.buf, '}')
 }
 
@@ -214,6 +215,7 @@ func (w *writer) metadata(m *Metadata) {
 	w.opt("tools", x.Tools)
 	w.opt("prompts", x.Prompts)
 	w.opt("resources", x.Resources)
+	w.str("origin", x.Origin, 32)
 	w.close(in)
 	w.close(at)
 }
@@ -275,11 +277,12 @@ func (w *writer) data(d *Data) {
 	at := w.open("data")
 	w.raw("request", d.Request)
 	w.raw("response", d.Response)
+	w.raw("original", d.Original)
 	w.close(at)
 }
 
-func (w *writer) integrity(i *Integrity) {
-	at := w.open("integrity")
+func (w *writer) integrity(k string, i *Integrity) {
+	at := w.open(k)
 	w.str("stream", i.Stream, 64)
 	w.seq("seq", i.Seq)
 	w.str("prev", i.Prev, 64)
@@ -294,9 +297,10 @@ type writer struct{ buf []byte }
 // the first, a comma.
 func (w *writer) key(k string) {
 	if w.buf[len(w.buf)-1] != '{' {
-		w.buf = append(w.buf, ',')
+		w.buf = append(w.buf, ',', '"')
+	} else {
+		w.buf = append(w.buf, '"')
 	}
-	w.buf = append(w.buf, '"')
 	w.buf = append(w.buf, k...)
 	w.buf = append(w.buf, '"', ':')
 }
@@ -383,8 +387,31 @@ func (w *writer) bool(k string, v bool) {
 func (w *writer) time(k string, t time.Time) {
 	w.key(k)
 	w.buf = append(w.buf, '"')
-	w.buf = t.UTC().AppendFormat(w.buf, timeLayout)
+	w.buf = appendTime(w.buf, t.UTC())
 	w.buf = append(w.buf, '"')
+}
+
+// appendTime appends t, which is in UTC, by timeLayout, without reading the layout
+// each time.
+func appendTime(dst []byte, t time.Time) []byte {
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(dst, timeLayout)
+	}
+	hour, minute, second := t.Clock()
+	micro := t.Nanosecond() / 1000
+	two := func(v int) (byte, byte) { return '0' + byte(v/10), '0' + byte(v%10) }
+	y1, y2 := two(year / 100)
+	y3, y4 := two(year % 100)
+	m1, m2 := two(int(month))
+	d1, d2 := two(day)
+	h1, h2 := two(hour)
+	n1, n2 := two(minute)
+	s1, s2 := two(second)
+	u1, u2 := two(micro / 10000)
+	u3, u4 := two(micro / 100 % 100)
+	u5, u6 := two(micro % 100)
+	return append(dst, y1, y2, y3, y4, '-', m1, m2, '-', d1, d2, 'T', h1, h2, ':', n1, n2, ':', s1, s2, '.', u1, u2, u3, u4, u5, u6, 'Z')
 }
 
 // raw appends a JSON text that came from outside. It is compacted, which also

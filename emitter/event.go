@@ -73,6 +73,8 @@ type Event struct {
 	Redactions []Redaction `json:"redactions" items:"32"`
 	// Arguments and results, only where their recording was switched on; redacted, then cut at a JSON boundary.
 	Data Data `json:"data"`
+	// Place in the chain that the event stood in before `ship` stored it here.
+	OriginIntegrity Integrity `json:"origin_integrity"`
 	// Place in the chain of events; set when the event is stored.
 	Integrity Integrity `json:"integrity"`
 
@@ -184,7 +186,7 @@ type Actor struct {
 
 // Target is what was acted upon.
 type Target struct {
-	// `tool`, `resource`, `prompt`, `server`, `session`, `stream`, `task`, `notification`, `response`, `batch` or `endpoint`.
+	// `tool`, `resource`, `prompt`, `server`, `session`, `stream`, `task`, `notification`, `response`, `batch`, `workflow`, `workflow_step` or `endpoint`.
 	Type string `json:"type" max:"32" au3:"what"`
 	// Name or URI as the client asked for it.
 	Name string `json:"name" max:"512" au3:"what"`
@@ -305,6 +307,8 @@ type Extra struct {
 	Prompts Int `json:"prompts"`
 	// Resources that it lists.
 	Resources Int `json:"resources"`
+	// Whose audit line this event was made from, as `toolhive`; outcome and identity are then that program's word. Absent: the operation was observed here.
+	Origin string `json:"origin" max:"32" au3:"outcome"`
 }
 
 // Loss names events that are missing.
@@ -317,7 +321,7 @@ type Loss struct {
 	LastSeq uint64 `json:"last_seq"`
 	// How many are missing; at most so many where the cause is `torn_tail`, `cut_tail` or `damaged`.
 	Count uint64 `json:"count"`
-	// `spool_full`, `write_failed` or `drop_oldest`: there was no room, or the disk failed; `torn_tail`, `cut_tail` or `damaged`: what was stored cannot be read any more; `refused`: the destination does not take it, it is kept with the dead letters.
+	// `spool_full`, `write_failed` or `drop_oldest`: there was no room, or the disk failed; `torn_tail`, `cut_tail` or `damaged`: what was stored cannot be read any more; `refused`: the destination does not take it, it is kept with the dead letters; `returned`: a write failed and was tried again, nothing is missing but these numbers; `input_lost`: a file that was shipped was cut or is gone before it was read to its end, see target.
 	Cause string `json:"cause" max:"32" au3:"outcome"`
 	// Destinations that will miss them; none named: all.
 	Routes []string `json:"routes" max:"64" items:"32" au3:"where"`
@@ -362,6 +366,8 @@ type Data struct {
 	Request json.RawMessage `json:"request"`
 	// Result or error of the answer.
 	Response json.RawMessage `json:"response"`
+	// What the line of `origin` says and no other field of this event holds exactly, under its names there.
+	Original json.RawMessage `json:"original"`
 }
 
 // MaxData bounds each member of [Data], in bytes of JSON.

@@ -21,7 +21,7 @@ func filled(t *testing.T) *Event {
 	n := 0
 	fillValue(t, reflect.ValueOf(e).Elem(), &n)
 	e.LoggedAt = time.Date(2026, 11, 22, 13, 39, 50, 678166000, time.UTC)
-	e.Data = Data{Request: json.RawMessage(`{"a":[1,2.50,"x"]}`), Response: json.RawMessage(`null`)}
+	e.Data = Data{Request: json.RawMessage(`{"a":[1,2.50,"x"]}`), Response: json.RawMessage(`null`), Original: json.RawMessage(`{"level":"x"}`)}
 	return e
 }
 
@@ -406,5 +406,38 @@ func TestAppendEventAllocatesNothing(t *testing.T) {
 	buf := AppendEvent(nil, e)
 	if n := testing.AllocsPerRun(100, func() { buf = AppendEvent(buf[:0], e) }); n != 0 {
 		t.Errorf("%v allocations an event", n)
+	}
+}
+
+// TestAppendTime compares the time with what package time makes of the layout.
+func TestAppendTime(t *testing.T) {
+	for _, at := range []time.Time{
+		{},
+		time.Unix(0, 0),
+		time.Date(2026, 11, 22, 13, 39, 50, 678166999, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC),
+		time.Date(10000, 1, 1, 0, 0, 0, 1, time.UTC),
+		time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(0, 2, 29, 1, 2, 3, 4000, time.UTC),
+	} {
+		at = at.UTC()
+		if got, want := string(appendTime(nil, at)), at.Format(timeLayout); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// TestPlain: whatever is taken for plain needs no escape, and what is plain is
+// mostly taken for it.
+func TestPlain(t *testing.T) {
+	for at := range 17 {
+		for c := range 256 {
+			b := []byte("0123456789abcdef0"[:at])
+			s := string(append(append(b, byte(c)), "ABCDEFGHIJK"...))
+			escaped := string(appendEscaped(nil, strings.ToValidUTF8(s, "\uFFFD"), &suspect))
+			if want := c < 0x80 && escaped == s; plain(s) != want {
+				t.Errorf("plain(%q) is %v", s, !want)
+			}
+		}
 	}
 }

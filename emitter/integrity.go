@@ -67,7 +67,7 @@ func AppendIntegrity(dst, payload []byte, in *Integrity) []byte {
 	}
 	at := len(dst) + len(body)
 	w := writer{buf: append(append(dst, body...), '{')}
-	w.integrity(in)
+	w.integrity("integrity", in)
 	if n > 2 {
 		w.buf[at] = ','
 	}

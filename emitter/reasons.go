@@ -122,6 +122,27 @@ var reasons = []ReasonInfo{
 // Reasons describes every reason.
 func Reasons() []ReasonInfo { return append([]ReasonInfo(nil), reasons...) }
 
+var codeReasons = map[int64]Reason{
+	-32700: ReasonParseError,
+	-32600: ReasonInvalidRequest,
+	-32601: ReasonMethodNotFound,
+	-32602: ReasonInvalidParams,
+	-32603: ReasonInternalError,
+	-32002: ReasonResourceNotFound,
+	-32020: ReasonHeaderMismatch,
+	-32021: ReasonMissingCapability,
+	-32022: ReasonUnsupportedVers,
+	-32042: ReasonURLElicitation,
+}
+
+// ReasonOfCode returns the reason that a JSON-RPC error code stands for.
+func ReasonOfCode(code int64) Reason {
+	if r, ok := codeReasons[code]; ok {
+		return r
+	}
+	return ReasonRPCError
+}
+
 // The anomalies.
 const (
 	AnomalyDuplicateKey    = "duplicate_key"

@@ -50,7 +50,7 @@ func (r *route) failed(ctx context.Context, err error) bool {
 	r.down(err)
 	wait, wake := r.retry.delay(err), r.em.wake
 	if stop := r.em.stopping.Load(); stop != nil {
-		if r.retry.since.Before(*stop) {
+		if r.retry.since.Before(*stop) && !r.lag.took {
 			return false // it was down before, and has had its last try
 		}
 		wait, wake = min(wait, stopWait), nil
@@ -132,6 +132,7 @@ func (r *route) sinkEvent(o Outcome, err error) *Event {
 	if err != nil {
 		x.ErrorMessage = err.Error()
 	}
+	e.Status.Stream = r.em.spool.Stream().String()
 	for _, st := range r.em.Stats().Routes {
 		if st.Name == r.Name {
 			e.Status.Routes = []RouteStatus{st.status()}

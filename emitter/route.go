@@ -38,6 +38,7 @@ type route struct {
 	buried  int  // records in a row that were refused for good, and none taken between them
 	probed  bool // the present one has been tried again after a while
 	unsaved int  // bytes confirmed since the mark was saved
+	lag     lag
 
 	mu    sync.Mutex // guards what follows
 	stats RouteStats
@@ -51,8 +52,9 @@ func newRoute(em *Emitter, r Route, c *spool.Cursor) *route {
 	if limits.Bytes <= 0 {
 		limits.Bytes = DefaultBatchBytes
 	}
+	lagging, _ := r.Sink.(Lagging)
 	return &route{
-		Route: r, em: em, cursor: c, limits: limits, window: limits.Records,
+		Route: r, em: em, cursor: c, limits: limits, window: limits.Records, lag: lag{sink: lagging},
 		stats: RouteStats{Name: r.Name, State: RouteUp},
 	}
 }
@@ -67,16 +69,27 @@ func (r *route) snapshot() RouteStats {
 // or an error comes while the emitter stops.
 func (r *route) run(wait, deliver context.Context) {
 	for deliver.Err() == nil {
-		batch, err := r.cursor.Next(wait, r.limits)
+		batch, err := r.next(wait)
 		switch {
+		case err == nil && len(batch) == 0:
+			if err := r.follow(deliver); err != nil && !r.again(deliver, err) {
+				return
+			}
 		case err == nil:
 			r.batch = batch
 			if !r.render(deliver) || !r.deliver(deliver) {
 				return
 			}
-			r.cursor.Confirm(batch[len(batch)-1].Seq)
+			if n := len(r.batch); n > 0 { // else it is to be read again
+				r.pass(r.batch[n-1].Seq)
+			}
 		case wait.Err() != nil || errors.Is(err, spool.ErrClosed):
-			return
+			if len(r.lag.handed) == 0 {
+				return
+			}
+			if err := r.settle(deliver); err != nil && !r.again(deliver, err) {
+				return
+			}
 		default:
 			if !r.failed(deliver, fmt.Errorf("read spool: %w", err)) {
 				return
@@ -91,6 +104,9 @@ func (r *route) render(ctx context.Context) bool {
 	r.bodies, r.records = r.bodies[:0], r.records[:0]
 	for i := range r.batch {
 		in := &r.batch[i]
+		if r.lag.aside[in.Seq] {
+			continue
+		}
 		rec, err := r.renderOne(in)
 		if err == nil {
 			r.records = append(r.records, rec)
@@ -128,11 +144,11 @@ func (r *route) renderOne(in *spool.Record) (Record, error) {
 func (r *route) deliver(ctx context.Context) bool {
 	for rest := r.records; len(rest) > 0; {
 		batch := rest[:min(len(rest), r.window)]
-		n, err := r.Sink.Send(ctx, batch)
-		n = min(max(n, 0), len(batch))
-		r.sent(batch[:n])
+		n, err := r.send(ctx, batch)
 		rest = rest[n:]
 		switch {
+		case r.lag.sink != nil && err != nil && !IsPermanent(err):
+			return r.again(ctx, err)
 		case err == nil && n < len(batch), err != nil && n == len(batch):
 			err = errors.New("the destination confirmed all or a part and named no error that fits")
 			fallthrough
@@ -157,12 +173,34 @@ func (r *route) deliver(ctx context.Context) bool {
 				return false
 			}
 			rest = rest[1:]
-		default:
+		case r.lag.sink == nil:
 			r.up()
+			fallthrough
+		case !r.lag.careful:
 			r.window = min(2*r.window, r.limits.Records)
 		}
 	}
 	return true
+}
+
+// send gives batch to the sink and notes what it has taken.
+func (r *route) send(ctx context.Context, batch []Record) (int, error) {
+	n, err := r.Sink.Send(ctx, batch)
+	n = min(max(n, 0), len(batch))
+	if n > 0 {
+		r.buried, r.probed = 0, false
+	}
+	if r.lag.sink == nil {
+		r.sent(batch[:n])
+		return n, err
+	}
+	r.hand(batch[:n])
+	if err == nil || IsPermanent(err) {
+		if lost := r.follow(ctx); lost != nil {
+			return n, lost
+		}
+	}
+	return n, err
 }
 
 // sent notes records that the sink has confirmed.
@@ -170,7 +208,6 @@ func (r *route) sent(records []Record) {
 	if len(records) == 0 {
 		return
 	}
-	r.buried, r.probed = 0, false
 	r.cursor.Confirm(records[len(records)-1].Seq)
 	for i := range records {
 		r.unsaved += len(records[i].Body)

@@ -29,7 +29,8 @@ type Sink interface {
 	//
 	// Send is never called concurrently. It must not change batch or the bodies
 	// in it, nor keep them after it has returned. A sink may pipeline inside one
-	// Send. Package sinktest checks all this.
+	// Send. A sink whose far end confirms nothing is a [Lagging] one. Package
+	// sinktest checks all this.
 	Send(ctx context.Context, batch []Record) (n int, err error)
 }
 

@@ -34,16 +34,59 @@ func bounded(s string, limit int) string {
 	return s[:end] + ellipsis
 }
 
+// Bounded returns s as the canonical JSON has it in a field of limit bytes: valid
+// UTF-8, and with "…" at its end where it was cut. It allocates only if it changes
+// something.
+func Bounded(s string, limit int) string {
+	if len(s) <= limit && utf8.ValidString(s) {
+		return s
+	}
+	return bounded(s, limit)
+}
+
+// AppendString appends s as a JSON string, as the canonical JSON has it in a field
+// of limit bytes.
+func AppendString(dst []byte, s string, limit int) []byte { return appendString(dst, s, limit) }
+
 // appendString appends s as a JSON string within limit bytes. Besides what
 // JSON asks for it escapes DEL, the C1 controls and the Unicode line ends, so
 // that no tool which splits lines at those can be led astray.
 func appendString(dst []byte, s string, limit int) []byte {
+	if len(s) <= limit && plain(s) {
+		dst = append(dst, '"')
+		dst = append(dst, s...)
+		return append(dst, '"')
+	}
 	if len(s) > limit || !utf8.ValidString(s) {
 		s = bounded(s, limit)
 	}
 	dst = append(dst, '"')
 	dst = appendEscaped(dst, s, &suspect)
 	return append(dst, '"')
+}
+
+// plain reports whether s is ASCII that needs no escape; it may be false for such.
+// It looks at eight bytes at a time: x - each of 1 borrows in the bytes of x that
+// are 0, and so finds, with x the difference to a character, that character.
+func plain(s string) bool {
+	const (
+		each = 0x0101010101010101
+		high = 0x80 * each
+	)
+	for ; len(s) >= 8; s = s[8:] {
+		v := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		quote, slash, del := v^'"'*each, v^'\\'*each, v^0x7F*each
+		if (v|(v-0x20*each)|(quote-each)|(slash-each)|(del-each))&high != 0 {
+			return false
+		}
+	}
+	for i := range len(s) {
+		if c := s[i]; c >= 0x7F || suspect[c] {
+			return false
+		}
+	}
+	return true
 }
 
 // appendEscaped appends s with escapes for what must not stand in a string as

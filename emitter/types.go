@@ -124,7 +124,7 @@ var types = []TypeInfo{
 	{TypeAuditLoss, "events were lost or will be missing at a destination", 8, []string{"AU-5"}},
 	{TypeAuditSink, "a destination failed or recovered", 3, []string{"AU-5"}},
 	{TypeAuditConfig, "the configuration of the audit changed", 3, []string{"CM-3"}},
-	{TypeAuditAdmin, "somebody removed, replayed or exported audit data", 3, []string{"AU-9"}},
+	{TypeAuditAdmin, "somebody gives up or replays audit data in the spool: one event before the act, `pending`, and one that tells how it ended", 3, []string{"AU-9"}},
 	{TypeAuditCheckpoint, "the head of the chain was written down", 2, []string{"AU-9"}},
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Checks that the named programs are there, one line for each that is not. Root
-# gets strace and mkfs.ext4 from apt-get, where that is; they are for Linux only.
+# gets strace and mkfs.ext4 from apt-get, where that is; they are for Linux only,
+# as the syslog receivers are, which receivers/fetch.sh unpacks into .peers.
 PATH=$PATH:/usr/sbin:/sbin
 fetch() {
 	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 1
@@ -9,6 +10,11 @@ fetch() {
 }
 missing=0
 for p in "$@"; do
+	case $p in
+	rsyslogd | syslog-ng | lognormalizer)
+		[ "$(uname)" = Linux ] || continue
+		why=$(sh "$(dirname "$0")/receivers/fetch.sh" 2>&1) && continue ;;
+	esac
 	command -v "$p" >/dev/null 2>&1 && continue
 	case $p in
 	go) how='Go 1.26 or newer, https://go.dev/dl' ;;
@@ -19,6 +25,9 @@ for p in "$@"; do
 		package=$([ "$p" = strace ] && echo strace || echo e2fsprogs)
 		fetch "$package" && continue
 		how="the package $package"
+		;;
+	rsyslogd | syslog-ng | lognormalizer)
+		how="it, or on Debian and Ubuntu run this as root${why:+ ($why)}"
 		;;
 	*) how="the program $p" ;;
 	esac

@@ -119,21 +119,9 @@ const (
 	codeInvalidRequest = -32600
 )
 
-var codeReasons = map[int64]emitter.Reason{
-	-32700:             emitter.ReasonParseError,
-	codeInvalidRequest: emitter.ReasonInvalidRequest,
-	-32601:             emitter.ReasonMethodNotFound,
-	-32602:             emitter.ReasonInvalidParams,
-	-32002:             emitter.ReasonResourceNotFound,
-	-32020:             emitter.ReasonHeaderMismatch,
-	-32021:             emitter.ReasonMissingCapability,
-	-32022:             emitter.ReasonUnsupportedVers,
-	-32042:             emitter.ReasonURLElicitation,
-}
-
 func reasonOf(code emitter.Int) emitter.Reason {
-	if r, ok := codeReasons[code.Value]; ok && code.Set {
-		return r
+	if !code.Set {
+		return emitter.ReasonRPCError
 	}
-	return emitter.ReasonRPCError
+	return emitter.ReasonOfCode(code.Value)
 }

@@ -21,7 +21,12 @@ import (
 // load reads the configuration; flags are those of cmd that stand for a
 // variable, by its name.
 func (p *program) load(cmd *cobra.Command, need config.Need, flags ...string) (config.Config, *slog.Logger, error) {
-	cfg, warnings, err := config.Load(p.environ, config.LoadOptions{Known: typeNames(), Flags: given(cmd, flags), Need: need})
+	return p.loadWith(config.LoadOptions{Flags: given(cmd, flags), Need: need})
+}
+
+func (p *program) loadWith(opt config.LoadOptions) (config.Config, *slog.Logger, error) {
+	opt.Known = typeNames()
+	cfg, warnings, err := config.Load(p.environ, opt)
 	if err != nil {
 		return cfg, nil, err
 	}
@@ -51,9 +56,14 @@ func typeNames() []string {
 	return names
 }
 
-// logger writes text on a terminal and JSON elsewhere.
+// logger writes text on a terminal and JSON elsewhere. Durations have their unit.
 func (p *program) logger(level slog.Leveler) *slog.Logger {
-	opt := &slog.HandlerOptions{Level: level}
+	opt := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}
 	if isTerminal(p.stderr) {
 		return slog.New(slog.NewTextHandler(p.stderr, opt))
 	}
@@ -82,8 +92,15 @@ type audit struct {
 // routes of this run only, beside those of the configuration. An audit that is
 // switched off keeps nothing from starting: it tells the trail so, if it can.
 func openAudit(cfg config.Config, log *slog.Logger, more ...emitter.Route) (*audit, error) {
+	return openTrail(config.Open, cfg, log, more...)
+}
+
+// opener is [config.Open] or [config.OpenWaiting].
+type opener func(cfg config.Config, version string, log *slog.Logger) (*config.Trail, error)
+
+func openTrail(open opener, cfg config.Config, log *slog.Logger, more ...emitter.Route) (*audit, error) {
 	a := &audit{cfg: cfg, log: log, more: more, hangup: make(chan os.Signal, 1), ended: make(chan error, 1)}
-	err := a.open()
+	err := a.open(open)
 	if err != nil && cfg.Enabled {
 		return nil, err
 	}
@@ -94,11 +111,11 @@ func openAudit(cfg config.Config, log *slog.Logger, more ...emitter.Route) (*aud
 	return a, nil
 }
 
-func (a *audit) open() error {
-	if _, err := os.Stat(a.cfg.SpoolDir); err != nil && !a.cfg.Enabled && len(a.cfg.Files)+len(a.cfg.HECs) == 0 {
+func (a *audit) open(open opener) error {
+	if _, err := os.Stat(a.cfg.SpoolDir); err != nil && !a.cfg.Enabled && len(a.cfg.Files)+len(a.cfg.HECs)+len(a.cfg.Syslogs) == 0 {
 		return nil // there never was an audit, and there is to be none
 	}
-	trail, err := config.Open(a.cfg, version().Version, a.log)
+	trail, err := open(a.cfg, version().Version, a.log)
 	if err != nil {
 		return err
 	}

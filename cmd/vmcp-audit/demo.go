@@ -82,9 +82,13 @@ func (p *program) converse(ctx context.Context, l *listener, a *audit, srv *vmcp
 		return fmt.Errorf("demo: %w", err)
 	}
 	a.settle(ctx)
+	if !a.cfg.Enabled {
+		_, err := fmt.Fprintf(p.stdout, "Nothing, since %sENABLED is false.\n", config.Prefix)
+		return err
+	}
 	denied := shown.denied.Load()
 	if denied == nil {
-		return nil // the audit is switched off
+		return nil // the terminal has not got it in time
 	}
 	fmt.Fprintf(p.stdout, "\nThe denied call in full:\n\n%s\n", memberLines(*denied))
 	if files := a.cfg.Files; len(files) > 0 && files[0].Path != file.Stdout {

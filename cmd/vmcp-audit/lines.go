@@ -16,10 +16,11 @@ const (
 
 // lineReader reads lines, of a file that grows if asked to.
 type lineReader struct {
-	r   io.Reader
-	n   int // lines so far
-	buf []byte
-	eof bool
+	r    io.Reader
+	n    int          // lines so far
+	idle func() error // called when there is nothing more to read for now; nil: nothing
+	buf  []byte
+	eof  bool
 }
 
 // next returns the next line without its end. With follow it waits for one
@@ -62,6 +63,11 @@ func (l *lineReader) fill(ctx context.Context, follow bool) error {
 	case !follow:
 		l.eof = true
 		return nil
+	}
+	if l.idle != nil {
+		if err := l.idle(); err != nil {
+			return err
+		}
 	}
 	select {
 	case <-ctx.Done():

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,7 +26,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs the real program by the scripts in testdata. $upstream is a
 // server that answers every POST with a JSON-RPC result, $busy an address that is
 // taken, $esc an escape character. $hec and, with a certificate that nobody
-// knows, $hecs are collectors that take $hectoken.
+// knows, $hecs are collectors that take $hectoken. $syslog is a syslog receiver
+// that takes lines, $strict one that closes at what is not octet counting.
 func TestScripts(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -43,20 +45,50 @@ func TestScripts(t *testing.T) {
 	secret.StartTLS()
 	t.Cleanup(plain.Close)
 	t.Cleanup(secret.Close)
+	lines, strict := listenSyslog(t, false), listenSyslog(t, true)
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"trail": writeTrail},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"trail": writeTrail, "makespool": makeSpool},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("esc", "\x1b")
 			env.Setenv("upstream", upstream.URL)
 			env.Setenv("STATE_DIRECTORY", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("hec", plain.URL)
 			env.Setenv("hecs", secret.URL)
+			env.Setenv("syslog", lines)
+			env.Setenv("strict", strict)
 			env.Setenv("hectoken", hectest.Token)
 			env.Setenv("busy", busy.Addr().String())
 			return nil
 		},
 	})
+}
+
+// listenSyslog returns the address of a syslog receiver. A strict one closes at a
+// message that does not begin with its length.
+func listenSyslog(t *testing.T, strict bool) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				b := make([]byte, 1)
+				if _, err := c.Read(b); err == nil && (!strict || '1' <= b[0] && b[0] <= '9') {
+					_, _ = io.Copy(io.Discard, c)
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
 }
 
 // writeTrail is the script command trail: it writes the lines of the chain's

@@ -59,6 +59,9 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[unreachableError](err); ok {
 		return exitUnreachable
 	}
+	if _, ok := errors.AsType[*config.DestinationError](err); ok {
+		return exitUnreachable // what is wrong with the settings is a config.Error
+	}
 	return exitFailed
 }
 
@@ -71,8 +74,9 @@ const rootHelp = `vmcp-audit makes one true audit event of every MCP operation.
 
 Configured by environment variables that begin with VMCP_AUDIT_; flags win.
 'vmcp-audit env' lists them. A destination is on when its address is set, e.g.
-VMCP_AUDIT_FILE_PATH (a path of - is stdout) or VMCP_AUDIT_HEC_URL. Events wait
-for it in the folder VMCP_AUDIT_SPOOL_DIR, of which each process has its own.
+VMCP_AUDIT_FILE_PATH (a path of - is stdout), VMCP_AUDIT_HEC_URL or
+VMCP_AUDIT_SYSLOG_ADDR. Events wait for it in the folder VMCP_AUDIT_SPOOL_DIR,
+of which each process has its own.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 69 a destination cannot be reached,
 78 configuration wrong.`
@@ -93,7 +97,8 @@ func (p *program) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(p.serve(), p.proxy(), p.send(), p.tail(), p.verify(), p.env(), p.version())
+	root.AddCommand(p.serve(), p.proxy(), p.ship(), p.send(), p.validate(), p.tail(), p.convert(), p.spool(),
+		p.verify(), p.env(), p.version())
 	return root
 }
 

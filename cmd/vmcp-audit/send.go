@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"text/tabwriter"
@@ -32,11 +33,12 @@ const testTarget = "vmcp-audit-test"
 // unreachableError is a destination that did not take an event.
 type unreachableError struct{ error }
 
-// sendResult is what became of the event at one destination.
-type sendResult struct {
+// destinationResult is what one destination has answered.
+type destinationResult struct {
 	Name        string `json:"name"`
 	Destination string `json:"destination,omitempty"`
 	OK          bool   `json:"ok"`
+	Note        string `json:"note,omitempty"` // how far the far end has shown that it has the event
 	DurationMS  int64  `json:"duration_ms"`
 	Error       string `json:"error,omitempty"`
 	Hint        string `json:"hint,omitempty"`
@@ -76,17 +78,17 @@ func (p *program) runSend(cmd *cobra.Command, sample, output string, timeout tim
 	}
 	trail, err := config.OpenDestinations(cfg, log)
 	if err != nil {
-		return unreachableError{err}
+		return err
 	}
 	defer func() { _ = trail.Close() }() // Send has told what there was to tell
 	if len(trail.Routes) == 0 {
-		return usagef("no destination is set\nhint: set %sFILE_PATH or %[1]sHEC_URL", config.Prefix)
+		return usagef("no destination is set\nhint: set %sFILE_PATH, %[1]sHEC_URL or %[1]sSYSLOG_ADDR", config.Prefix)
 	}
 	records, id, err := testRecords(cmd.Context(), cfg, sample, trail.Routes)
 	if err != nil {
 		return err
 	}
-	results := make([]sendResult, len(records))
+	results := make([]destinationResult, len(records))
 	var wg sync.WaitGroup
 	for i, r := range trail.Routes {
 		wg.Go(func() { results[i] = sendOne(cmd.Context(), r, records[i], timeout) })
@@ -95,7 +97,8 @@ func (p *program) runSend(cmd *cobra.Command, sample, output string, timeout tim
 	if output == "json" {
 		err = p.printJSON(map[string]any{"audit_id": id, "type": sample, "destinations": results})
 	} else {
-		err = p.printResults(id, sample, results)
+		fmt.Fprintf(p.stdout, "test event %s of type %s\n", id, sample)
+		err = p.printResults(results)
 	}
 	if err != nil {
 		return err
@@ -164,28 +167,41 @@ func testEvent(cfg config.Config, sample string) *emitter.Event {
 	return e
 }
 
-func sendOne(ctx context.Context, r emitter.Route, record emitter.Record, timeout time.Duration) sendResult {
+func sendOne(ctx context.Context, r emitter.Route, record emitter.Record, timeout time.Duration) destinationResult {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	result := sendResult{Name: r.Name}
-	if s, ok := r.Sink.(fmt.Stringer); ok {
-		result.Destination = s.String()
-	}
+	result := destinationResult{Name: r.Name}
 	begin := time.Now()
-	n, err := r.Sink.Send(ctx, []emitter.Record{record})
-	result.DurationMS = time.Since(begin).Milliseconds()
-	if result.OK = n == 1; result.OK {
-		return result
+	n, err := emitter.Confirming(r.Sink).Send(ctx, []emitter.Record{record})
+	if n == 0 && err == nil {
+		err = errors.New("the event was not taken")
 	}
-	result.Error, result.Hint = "the event was not taken", hintOf(err)
-	if err != nil {
-		result.Error = err.Error()
-	}
+	result.describe(r.Sink)
+	result.conclude(err, begin)
 	return result
 }
 
+// describe notes what a sink says of itself.
+func (r *destinationResult) describe(sink emitter.Sink) {
+	if s, ok := sink.(fmt.Stringer); ok {
+		r.Destination = s.String()
+	}
+	if s, ok := sink.(interface{ Receipt() string }); ok {
+		r.Note = s.Receipt()
+	}
+}
+
+// conclude notes what came out and how long it took.
+func (r *destinationResult) conclude(err error, begin time.Time) {
+	r.DurationMS = time.Since(begin).Milliseconds()
+	if r.OK = err == nil; r.OK {
+		return
+	}
+	r.Error, r.Hint, r.Note = err.Error(), hintOf(r.Destination, err), ""
+}
+
 // hintOf says what to look at where the destination itself said nothing.
-func hintOf(err error) string {
+func hintOf(destination string, err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time, or no acknowledgement, for which an indexer may take minutes: --timeout waits longer"
@@ -195,13 +211,14 @@ func hintOf(err error) string {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "check the host name"
 	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return config.Prefix + "HEC_CA_FILE names the certificates to trust"
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		kind, _, _ := strings.Cut(destination, " ")
+		return config.Prefix + strings.ToUpper(kind) + "_CA_FILE names the certificates to trust"
 	}
 	return ""
 }
 
-func countFailed(results []sendResult) (n int) {
+func countFailed(results []destinationResult) (n int) {
 	for _, r := range results {
 		if !r.OK {
 			n++
@@ -210,8 +227,7 @@ func countFailed(results []sendResult) (n int) {
 	return n
 }
 
-func (p *program) printResults(id, sample string, results []sendResult) error {
-	fmt.Fprintf(p.stdout, "test event %s of type %s\n", id, sample)
+func (p *program) printResults(results []destinationResult) error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	for _, r := range results {
 		words := fmt.Sprintf("ok\t%s %dms", r.Destination, r.DurationMS)
@@ -219,6 +235,9 @@ func (p *program) printResults(id, sample string, results []sendResult) error {
 			words = "failed\t" + printable(r.Error)
 		}
 		fmt.Fprintf(w, "%s\t%s\n", r.Name, words)
+		if r.Note != "" {
+			fmt.Fprintf(w, "\t\t%s\n", r.Note)
+		}
 		if r.Hint != "" {
 			fmt.Fprintf(w, "\t\thint: %s\n", r.Hint)
 		}

@@ -150,7 +150,7 @@ func (p *program) openInput(path string) (io.ReadCloser, error) {
 func verifySpool(ctx context.Context, v *chain.Verifier, dir string) error {
 	l, err := spool.OpenLog(dir)
 	if err != nil {
-		return err
+		return spoolError(dir, err)
 	}
 	return v.Spool(ctx, dir, l)
 }

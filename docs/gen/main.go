@@ -52,12 +52,18 @@ func pages(root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	f, err := formatsPage()
+	if err != nil {
+		return nil, err
+	}
 	return map[string][]byte{
 		"docs/events.md":             eventsPage(fields),
 		"docs/schema/event-1.0.json": append(s, '\n'),
 		"docs/chain-vectors.json":    v,
 		"docs/configuration.md":      conf.Bytes(),
 		"docs/redaction.md":          redactionPage(),
+		"docs/formats.md":            f,
+		"docs/qradar-qid.csv":        qidPage(),
 		".env.example":               example.Bytes(),
 	}, nil
 }

@@ -79,9 +79,10 @@ func (v *Verifier) name(s *stream, at Place, own uint64, l *emitter.Loss) {
 }
 
 // skipsAhead reports whether a loss of this cause names more seqs than can have
-// been records: after damage at the end of a spool they go on far ahead.
+// been records: after damage at the end of a spool they go on far ahead, and those
+// of a write that failed and was tried again were never given.
 func skipsAhead(cause string) bool {
-	return cause == string(spool.CauseTorn) || cause == string(spool.CauseCut)
+	return cause == string(spool.CauseTorn) || cause == string(spool.CauseCut) || cause == string(spool.CauseReturned)
 }
 
 // rejoins reports whether r tells that the end of the chain was lost in the

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"path/filepath"
 	"strings"
 
@@ -136,20 +137,25 @@ func recordOf(payload []byte, in *emitter.Integrity) Record {
 // states no hashes, so each record counts as it is, and only the next one tells
 // if it was changed. The error is ctx's or one of reading.
 func (v *Verifier) Spool(ctx context.Context, name string, l *spool.Log) error {
-	for rec, err := range l.Records() {
+	return v.Records(ctx, name, l.Stream(), l.Records())
+}
+
+// Records is Spool for records that the caller reads.
+func (v *Verifier) Records(ctx context.Context, name string, stream spool.Stream, records iter.Seq2[spool.Record, error]) error {
+	for rec, err := range records {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if d, ok := errors.AsType[*spool.DamageError](err); ok {
-			v.damage(name, l.Stream(), d)
+			v.damage(name, stream, d)
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		sum := rec.Link(l.Stream())
+		sum := rec.Link(stream)
 		v.add(Place{Name: name}, &Record{
-			Stream: l.Stream(), Seq: rec.Seq, Prev: rec.Prev, Hash: sum, Payload: rec.Payload, gap: rec.Gap,
+			Stream: stream, Seq: rec.Seq, Prev: rec.Prev, Hash: sum, Payload: rec.Payload, gap: rec.Gap,
 		}, sum)
 	}
 	return nil

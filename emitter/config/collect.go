@@ -86,7 +86,7 @@ func injected(key string, services []string) bool {
 // comesLater are the names, or how the names begin, of what a newer version
 // will have. They are never taken for typing errors, nor only warned of: who
 // sets them counts on what they do.
-var comesLater = []string{"CONFIG", "OIDC_", "OPS_ADDR", "PROFILE", "SYSLOG_"}
+var comesLater = []string{"CONFIG", "OIDC_", "OPS_ADDR", "PROFILE"}
 
 func later(key string) bool {
 	return slices.ContainsFunc(comesLater, func(name string) bool {
@@ -146,11 +146,7 @@ func (l *loader) checkWord(key string) {
 		l.given[key] = g
 		return
 	}
-	problem := "is not one of the allowed words"
-	if slices.Contains(v.later, strings.ToLower(g.text)) {
-		problem = "is not in this version yet"
-	}
-	l.add(key, problem)
+	l.add(key, "is not one of the allowed words")
 	delete(l.given, key)
 }
 

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/vmcp-audit/vmcp-audit/formats"
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
@@ -42,9 +43,8 @@ const (
 // makes it, nobody changes it. Slices and maps are shared by its copies.
 //
 // Tags: env and envDefault as caarlos0/env has them; unit, doc, allowed and
-// example for people; oneof lists the allowed words, later those that a newer
-// version will know; group is the first part of the names of a kind of
-// destination; filedoc is said of a secret's file.
+// example for people; oneof lists the allowed words; group is the first part of
+// the names of a kind of destination; filedoc is said of a secret's file.
 type Config struct {
 	Enabled   bool     `env:"ENABLED" envDefault:"true" unit:"boolean" allowed:"true or false" example:"false" doc:"whether MCP operations are audited; false passes them on without a record"`
 	Component string   `env:"COMPONENT" envDefault:"vmcp-server" unit:"name" allowed:"1 to 64 printable ASCII characters without spaces" example:"vmcp-gateway" doc:"component of every event: which server this is"`
@@ -74,8 +74,9 @@ type Config struct {
 
 	FloodLimit int `env:"FLOOD_LIMIT" envDefault:"60" unit:"requests" allowed:"0 to 1000000; 0 is no limit" example:"600" doc:"requests of one source and minute that are recorded one by one though they were refused without a valid identity; what is beyond is folded into one event for each reason, and refused with 429 under strict"`
 
-	Files []FileDestination `env:"-" group:"FILE"`
-	HECs  []HECDestination  `env:"-" group:"HEC"`
+	Files   []FileDestination   `env:"-" group:"FILE"`
+	HECs    []HECDestination    `env:"-" group:"HEC"`
+	Syslogs []SyslogDestination `env:"-" group:"SYSLOG"`
 
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" unit:"list of networks" allowed:"addresses and CIDR networks, separated by commas" example:"10.0.0.0/8,192.0.2.7" doc:"peers whose forwarding headers are believed; source.peer is recorded always"`
 	ShutdownDelay  time.Duration  `env:"SHUTDOWN_DELAY" envDefault:"0s" unit:"duration" allowed:"0s to 1h, as 500ms, 10s, 2m" example:"5s" doc:"time between the signal to stop and the end of taking new requests, for load balancers to notice"`
@@ -88,11 +89,11 @@ type Config struct {
 
 // FileDestination is a file, or stdout, that takes events.
 type FileDestination struct {
-	Path     string `env:"PATH" unit:"path" allowed:"path of a file, or - for stdout; each destination its own" example:"/var/log/vmcp-audit/audit.jsonl" address:"true" doc:"file that takes the events, - is stdout; setting it switches this destination on"`
-	Format   Format `env:"FORMAT" envDefault:"json" unit:"word" oneof:"json|compact" later:"cef|leef|rfc5424" example:"compact" doc:"json: one event a line; compact: one short line for people"`
-	MaxSize  Size   `env:"MAX_SIZE" envDefault:"0" unit:"bytes" allowed:"0 or a size, as 500, 64MiB, 1GB" example:"64MiB" doc:"size at which a new file is begun; 0: never"`
-	MaxFiles int    `env:"MAX_FILES" envDefault:"0" unit:"files" allowed:"0 to 9999" example:"5" doc:"how many full files are kept beside the present one; 0: all"`
-	Name     string `env:"NAME" envDefault:"file" unit:"name" allowed:"1 to 32 of a-z, 0-9 and -, unique" example:"debug" doc:"name of the route in logs, counters and audit events, by which the spool knows how far it has come"`
+	Path     string       `env:"PATH" unit:"path" allowed:"path of a file, or - for stdout; each destination its own" example:"/var/log/vmcp-audit/audit.jsonl" address:"true" doc:"file that takes the events, - is stdout; setting it switches this destination on"`
+	Format   formats.Name `env:"FORMAT" envDefault:"json" unit:"word" oneof:"json|flat|cef|leef|leef1|rfc5424|compact" example:"cef" doc:"json: the event as it is stored; flat: JSON of one level; cef: ArcSight; leef: QRadar, LEEF 2.0; leef1: LEEF 1.0; rfc5424: a syslog message; compact: a short line for people; one event a line in each"`
+	MaxSize  Size         `env:"MAX_SIZE" envDefault:"0" unit:"bytes" allowed:"0 or a size, as 500, 64MiB, 1GB" example:"64MiB" doc:"size at which a new file is begun; 0: never"`
+	MaxFiles int          `env:"MAX_FILES" envDefault:"0" unit:"files" allowed:"0 to 9999" example:"5" doc:"how many full files are kept beside the present one; 0: all"`
+	Name     string       `env:"NAME" envDefault:"file" unit:"name" allowed:"1 to 32 of a-z, 0-9 and -, unique" example:"debug" doc:"name of the route in logs, counters and audit events, by which the spool knows how far it has come"`
 }
 
 // HECDestination is a Splunk HTTP Event Collector.
@@ -102,7 +103,7 @@ type HECDestination struct {
 	Index      string            `env:"INDEX" unit:"name" allowed:"1 to 80 of a-z, 0-9, _ and -, not beginning with -" example:"mcp_audit" doc:"index of the events; unset: the default one of the token"`
 	Source     string            `env:"SOURCE" envDefault:"vmcp-audit" unit:"name" allowed:"1 to 255 printable characters" example:"vmcp-audit:eu1" doc:"source of the events"`
 	SourceType string            `env:"SOURCETYPE" envDefault:"vmcp:audit" unit:"name" allowed:"1 to 255 printable characters" example:"_json" doc:"sourcetype of the events, by which Splunk finds the fields"`
-	Format     Format            `env:"FORMAT" envDefault:"json" unit:"word" oneof:"json|compact" later:"cef|leef|rfc5424" example:"compact" doc:"json: the event as an object; compact: one short line for people"`
+	Format     formats.Name      `env:"FORMAT" envDefault:"json" unit:"word" oneof:"json|flat|cef|leef|leef1|rfc5424|compact" example:"cef" doc:"json: the event as it is stored; flat: JSON of one level; cef: ArcSight; leef: QRadar, LEEF 2.0; leef1: LEEF 1.0; rfc5424: a syslog message; compact: a short line for people. Those that are no JSON are sent as text"`
 	Fields     map[string]string `env:"FIELDS" unit:"list of key=value" allowed:"key=value,key=value, within the limits of LABELS" example:"team=soc,stage=prod" doc:"indexed fields that every event is given"`
 
 	Ack        Ack           `env:"ACK" envDefault:"auto" unit:"word" oneof:"auto|on|off" example:"on" doc:"indexer acknowledgement; auto: waited for if the token has it; on: nothing counts as delivered without; off: the answer is enough, and Splunk can lose what it has only queued"`

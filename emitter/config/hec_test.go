@@ -11,13 +11,14 @@ import (
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
 	"github.com/vmcp-audit/vmcp-audit/emitter/hec/hectest"
+	"github.com/vmcp-audit/vmcp-audit/formats"
 )
 
 // hecDefaults returns what an address and a token switch on.
 func hecDefaults() HECDestination {
 	return HECDestination{
 		URL: &url.URL{Scheme: "http", Host: "127.0.0.1"}, Token: NewSecret(canary), Source: "vmcp-audit", SourceType: "vmcp:audit",
-		Format: FormatJSON, Ack: AckAuto, AckTimeout: 5 * time.Minute, Gzip: true, BatchSize: 1000, BatchBytes: 1e6,
+		Format: formats.NameJSON, Ack: AckAuto, AckTimeout: 5 * time.Minute, Gzip: true, BatchSize: 1000, BatchBytes: 1e6,
 		BatchLinger: 200 * time.Millisecond, Name: "hec",
 	}
 }
@@ -32,7 +33,7 @@ func TestHECs(t *testing.T) {
 		{"defaults", hecOn, func(*HECDestination) {}},
 		{"everything", hecOn + `HEC_INDEX=mcp HEC_SOURCE=s HEC_SOURCETYPE=t HEC_FORMAT=compact HEC_FIELDS=a=b,c=d HEC_ACK=on HEC_ACK_TIMEOUT=300s HEC_GZIP=false
 			HEC_INSECURE_SKIP_VERIFY=true HEC_BATCH_SIZE=10 HEC_BATCH_BYTES=5MB HEC_BATCH_LINGER=0s HEC_NAME=splunk`, func(d *HECDestination) {
-			d.Index, d.Source, d.SourceType, d.Format, d.Fields = "mcp", "s", "t", FormatCompact, map[string]string{"a": "b", "c": "d"}
+			d.Index, d.Source, d.SourceType, d.Format, d.Fields = "mcp", "s", "t", formats.NameCompact, map[string]string{"a": "b", "c": "d"}
 			d.Ack, d.AckTimeout, d.Gzip, d.InsecureSkipVerify = AckOn, 300*time.Second, false, true
 			d.BatchSize, d.BatchBytes, d.BatchLinger, d.Name = 10, 5e6, 0, "splunk"
 		}},
@@ -96,5 +97,40 @@ func TestHECDelivers(t *testing.T) {
 	}
 	if len(collector.Requests("/ack")) == 0 {
 		t.Error("no acknowledgement was waited for")
+	}
+}
+
+// TestHECFormats delivers one event in each format: JSON as an object, all else as
+// text.
+func TestHECFormats(t *testing.T) {
+	for _, name := range formats.Names() {
+		collector := hectest.New(hectest.Options{})
+		server := httptest.NewServer(collector)
+		defer server.Close()
+		trail := opened(t, t.TempDir(), "HEC_BATCH_LINGER=0s HEC_URL="+server.URL+" HEC_TOKEN="+hectest.Token+" HEC_FORMAT="+string(name))
+		through(t, trail, emitter.TypeToolsList)
+		bodies := collector.Bodies()
+		if len(bodies) != 4 {
+			t.Fatalf("%s: %d events", name, len(bodies))
+		}
+		object := name == formats.NameJSON || name == formats.NameFlat
+		for _, body := range bodies {
+			if begin := body[:1]; (begin == "{") != object || !object && begin != `"` {
+				t.Errorf("%s: %s", name, body)
+			}
+		}
+	}
+}
+
+// TestFormatWords: a destination takes every format that there is.
+func TestFormatWords(t *testing.T) {
+	for _, key := range []string{"FILE_FORMAT", "HEC_FORMAT"} {
+		var names []string
+		for _, n := range formats.Names() {
+			names = append(names, string(n))
+		}
+		if diff := cmp.Diff(names, known[key].words); diff != "" {
+			t.Errorf("%s: -want +got\n%s", key, diff)
+		}
 	}
 }

@@ -24,6 +24,7 @@ type LoadOptions struct {
 	Need     Need
 	HostName string // default of INSTANCE and HOST; empty: the system's
 	StateDir string // folder in which SPOOL_DIR is by default; empty: the system's
+	SpoolDir string // name of SPOOL_DIR in it by default; empty: spool
 }
 
 // Load returns the configuration that environ ("NAME=value", the last of two
@@ -45,6 +46,8 @@ func load(environ []string, opt LoadOptions) (*loader, Config, error) {
 	c := parse[Config](l, "")
 	c.Files = destinations(l, "FILE", l.checkFile)
 	c.HECs = destinations(l, "HEC", l.checkHEC)
+	l.fillPresets()
+	c.Syslogs = destinations(l, "SYSLOG", l.checkSyslog)
 	l.check(&c)
 	l.resolve(&c)
 	l.need(&c)

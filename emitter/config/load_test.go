@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/vmcp-audit/vmcp-audit/formats"
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
@@ -136,8 +137,8 @@ func TestHostNameOfTheSystem(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
-	one := FileDestination{Name: "file", Path: "a", Format: FormatJSON}
-	two := FileDestination{Name: "file-2", Path: "-", Format: FormatCompact}
+	one := FileDestination{Name: "file", Path: "a", Format: formats.NameJSON}
+	two := FileDestination{Name: "file-2", Path: "-", Format: formats.NameCompact}
 	tests := []struct {
 		name    string
 		environ string
@@ -146,12 +147,12 @@ func TestFiles(t *testing.T) {
 		{"one", "FILE_PATH=a", []FileDestination{one}},
 		{"two", "FILE_2_PATH=- FILE_2_FORMAT=compact FILE_PATH=a", []FileDestination{one, two}},
 		{"only the second", "FILE_2_PATH=- FILE_2_FORMAT=compact", []FileDestination{two}},
-		{"last", "FILE_9_PATH=a", []FileDestination{{Name: "file-9", Path: "a", Format: FormatJSON}}},
+		{"last", "FILE_9_PATH=a", []FileDestination{{Name: "file-9", Path: "a", Format: formats.NameJSON}}},
 		{"everything", "FILE_PATH=a FILE_NAME=debug-1 FILE_FORMAT=compact FILE_MAX_SIZE=64MiB FILE_MAX_FILES=5", []FileDestination{
-			{Name: "debug-1", Path: "a", Format: FormatCompact, MaxSize: 64 << 20, MaxFiles: 5},
+			{Name: "debug-1", Path: "a", Format: formats.NameCompact, MaxSize: 64 << 20, MaxFiles: 5},
 		}},
 		{"names exchanged", "FILE_PATH=a FILE_NAME=file-2 FILE_2_PATH=b FILE_2_NAME=file", []FileDestination{
-			{Name: "file-2", Path: "a", Format: FormatJSON}, {Name: "file", Path: "b", Format: FormatJSON},
+			{Name: "file-2", Path: "a", Format: formats.NameJSON}, {Name: "file", Path: "b", Format: formats.NameJSON},
 		}},
 	}
 	for _, tt := range tests {
@@ -237,7 +238,7 @@ func TestFlagsWin(t *testing.T) {
 	}
 	want := defaults()
 	want.Listen, want.Component = ":1", "c"
-	want.Files = []FileDestination{{Name: "file-2", Path: "-", Format: FormatJSON}}
+	want.Files = []FileDestination{{Name: "file-2", Path: "-", Format: formats.NameJSON}}
 	if diff := cmp.Diff(want, got, options); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)
 	}

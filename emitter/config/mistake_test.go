@@ -14,6 +14,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+// syslogOn switches a syslog receiver on.
+const syslogOn = "SYSLOG_ADDR=tls://127.0.0.1 "
+
 // hecOn switches a HEC on.
 const hecOn = "HEC_URL=http://127.0.0.1 HEC_TOKEN=" + canary + " "
 
@@ -79,8 +82,7 @@ func TestMistakes(t *testing.T) {
 		{"FILE_FORMAT=json", `FILE_FORMAT: "json" does nothing while VMCP_AUDIT_FILE_PATH is not set`},
 		{"FILE_2_NAME=x FILE_PATH=a", `FILE_2_NAME: "x" does nothing while VMCP_AUDIT_FILE_2_PATH is not set`},
 		{"FILE_PATH= FILE_MAX_FILES=1", `FILE_MAX_FILES: "1" does nothing while VMCP_AUDIT_FILE_PATH is not set`},
-		{"FILE_PATH=a FILE_FORMAT=xml", `FILE_FORMAT: "xml" is not one of the allowed words; allowed: json, compact`},
-		{"FILE_PATH=a FILE_FORMAT=CEF", `FILE_FORMAT: "CEF" is not in this version yet; allowed: json, compact`},
+		{"FILE_PATH=a FILE_FORMAT=xml", `FILE_FORMAT: "xml" is not one of the allowed words; allowed: json, flat, cef,`},
 		{"FILE_PATH=a FILE_NAME=A", `FILE_NAME: "A" is not a name; allowed: 1 to 32 of a-z`},
 		{"FILE_PATH=a FILE_NAME=" + strings.Repeat("n", 33), `FILE_NAME: "` + strings.Repeat("n", 33) + `" is not a name`},
 		{"FILE_PATH=a FILE_2_PATH=b FILE_2_NAME=file", `FILE_2_NAME: "file" is "file", the name of VMCP_AUDIT_FILE_PATH already`},
@@ -123,8 +125,7 @@ func TestMistakes(t *testing.T) {
 		{hecOn + "HEC_INDEX=Audit", `HEC_INDEX: "Audit" is not the name of an index; allowed: 1 to 80`},
 		{hecOn + "HEC_SOURCE=", `HEC_SOURCE: is set but empty`},
 		{hecOn + "HEC_SOURCETYPE=" + strings.Repeat("s", 256), `HEC_SOURCETYPE: "` + strings.Repeat("s", 64) + `"... has another character, or is too long`},
-		{hecOn + "HEC_FORMAT=xml", `HEC_FORMAT: "xml" is not one of the allowed words; allowed: json, compact`},
-		{hecOn + "HEC_FORMAT=leef", `HEC_FORMAT: "leef" is not in this version yet; allowed: json, compact`},
+		{hecOn + "HEC_FORMAT=xml", `HEC_FORMAT: "xml" is not one of the allowed words; allowed: json, flat, cef,`},
 		{hecOn + "HEC_FIELDS=a", `HEC_FIELDS: "a" has the label "a" without =`},
 		{hecOn + "HEC_ACK=yes", `HEC_ACK: "yes" is not one of the allowed words; allowed: auto, on, off`},
 		{hecOn + "HEC_ACK_TIMEOUT=300", `HEC_ACK_TIMEOUT: "300" has no unit`},
@@ -140,9 +141,26 @@ func TestMistakes(t *testing.T) {
 		{hecOn + "HEC_INSECURE_SKIP_VERIFY=ja", `HEC_INSECURE_SKIP_VERIFY: "ja" is neither`},
 		{"HEC_TOKN=" + canary, `HEC_TOKN: is not known, did you mean VMCP_AUDIT_HEC_TOKEN?`},
 
-		{"SYSLOG_ADDR=tls://qradar:6514", `SYSLOG_ADDR: is not in this version yet: take it out`},
-		{"SYSLOG_2_PRESET=qradar", `SYSLOG_2_PRESET: is not in this version yet`},
-		{"OIDC_ISSUER=https://h", `OIDC_ISSUER: is not in this version yet`},
+		{"SYSLOG_2_PRESET=qradar", `SYSLOG_2_PRESET: "qradar" does nothing while VMCP_AUDIT_SYSLOG_2_ADDR is not set`},
+		{"SYSLOG_ADDR=qradar:514", `SYSLOG_ADDR: "qradar:514" is not an address; allowed: udp://`},
+		{"SYSLOG_ADDR=http://qradar", `SYSLOG_ADDR: "http://qradar" does not begin with udp://`},
+		{"SYSLOG_ADDR=tcp://u:" + canary + "@h", `SYSLOG_ADDR: ` + notShown + ` holds a user name or a password`},
+		{syslogOn + "SYSLOG_PRESET=splunk", `SYSLOG_PRESET: "splunk" is not one of the allowed words; allowed: qradar, arcsight, rsyslog`},
+		{syslogOn + "SYSLOG_FORMAT=compact", `SYSLOG_FORMAT: "compact" is not one of the allowed words`},
+		{syslogOn + "SYSLOG_HEADER=rfc3164", `SYSLOG_HEADER: "rfc3164" does not go with VMCP_AUDIT_SYSLOG_FORMAT=rfc5424`},
+		{syslogOn + "SYSLOG_FRAMING=nul", `SYSLOG_FRAMING: "nul" is not one of the allowed words; allowed: auto, octet, lf`},
+		{"SYSLOG_ADDR=udp://127.0.0.1 SYSLOG_FRAMING=lf", `SYSLOG_FRAMING: "lf" does nothing for datagrams`},
+		{syslogOn + "SYSLOG_FACILITY=local8", `SYSLOG_FACILITY: "local8" is not a facility; allowed: user`},
+		{syslogOn + "SYSLOG_FACILITY=24", `SYSLOG_FACILITY: "24" is not a facility`},
+		{syslogOn + "SYSLOG_FACILITY=0", `SYSLOG_FACILITY: "0" is the kernel's facility`},
+		{syslogOn + "SYSLOG_MAX_SIZE=100", `SYSLOG_MAX_SIZE: "100" is out of range; allowed: 1KiB to 1MiB`},
+		{"SYSLOG_ADDR=udp://127.0.0.1 SYSLOG_MAX_SIZE=64KiB", `SYSLOG_MAX_SIZE: "64KiB" is out of range`},
+		{syslogOn + "SYSLOG_APP_NAME=" + strings.Repeat("a", 49), `SYSLOG_APP_NAME: "` + strings.Repeat("a", 49) + `" has a space or another character, or is too long`},
+		{"SYSLOG_ADDR=tcp://127.0.0.1 SYSLOG_CA_FILE=a", `SYSLOG_CA_FILE: "a" does nothing while VMCP_AUDIT_SYSLOG_ADDR does not begin with tls://`},
+		{"SYSLOG_ADDR=udp://127.0.0.1 SYSLOG_SERVER_NAME=a", `SYSLOG_SERVER_NAME: "a" does nothing while`},
+		{syslogOn + "SYSLOG_CERT_FILE=a", `SYSLOG_CERT_FILE: "a" does nothing while VMCP_AUDIT_SYSLOG_KEY_FILE is not set`},
+		{syslogOn + "SYSLOG_CA_FILE=/none", `SYSLOG_ADDR: "tls://127.0.0.1" cannot be used: CA file: stat /none: no such file`},
+		{"OIDC_ISSUER=https://h", `OIDC_ISSUER: is not in this version yet: take it out`},
 		{"OPS_ADDR=:9484", `OPS_ADDR: is not in this version yet`},
 		{"PROFILE=lean UNKNOWN_ENV=warn", `PROFILE: is not in this version yet`},
 		{"CONFIG=vmcp.yaml", `CONFIG: is not in this version yet`},
@@ -248,7 +266,7 @@ func TestNeed(t *testing.T) {
 		{"no upstream", "FILE_PATH=-", proxy, upstream},
 		{"empty upstream", "FILE_PATH=- UPSTREAM=", proxy, upstream},
 		{"wrong upstream", "FILE_PATH=- UPSTREAM=h", proxy, `VMCP_AUDIT_UPSTREAM: "h" does not begin`},
-		{"no destination", "UPSTREAM=http://h", proxy, `VMCP_AUDIT_FILE_PATH: is not set and no other destination is: set at least one of VMCP_AUDIT_FILE_PATH, VMCP_AUDIT_HEC_URL; allowed: path`},
+		{"no destination", "UPSTREAM=http://h", proxy, `VMCP_AUDIT_FILE_PATH: is not set and no other destination is: set at least one of VMCP_AUDIT_FILE_PATH, VMCP_AUDIT_HEC_URL, VMCP_AUDIT_SYSLOG_ADDR; allowed: path`},
 		{"wrong destination", "UPSTREAM=http://h FILE_PATH=- FILE_FORMAT=x", proxy, `VMCP_AUDIT_FILE_FORMAT: "x" is not one of`},
 	}
 	for _, tt := range tests {

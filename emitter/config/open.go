@@ -16,12 +16,22 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
+// DestinationError is the error of a destination that cannot be opened.
+type DestinationError struct {
+	Name string
+	Err  error
+}
+
+func (e *DestinationError) Error() string { return fmt.Sprintf("destination %s: %v", e.Name, e.Err) }
+func (e *DestinationError) Unwrap() error { return e.Err }
+
 // Trail is what a configuration opens: the spool and the destinations.
 type Trail struct {
 	Spool  *spool.Spool
 	Routes []emitter.Route
 
 	cfg   Config
+	waits bool // see OpenWaiting
 	opt   emitter.Options
 	key   []byte
 	files []*file.Sink
@@ -35,10 +45,20 @@ type Trail struct {
 // Where HASH_KEY is not set, the key is that of the spool's folder, made if it
 // is not there.
 func Open(c Config, version string, log *slog.Logger) (*Trail, error) {
+	return open(c, version, log, false)
+}
+
+// OpenWaiting is [Open] for a caller that can wait with its events in hand: the
+// spool stores what there is room for and drops nothing, whatever SPOOL_FULL says.
+func OpenWaiting(c Config, version string, log *slog.Logger) (*Trail, error) {
+	return open(c, version, log, true)
+}
+
+func open(c Config, version string, log *slog.Logger, waits bool) (*Trail, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	t := &Trail{cfg: c, opt: c.emitter(version, log)}
+	t := &Trail{cfg: c, waits: waits, opt: c.EmitterOptions(version, log)}
 	if err := t.openSpool(); err != nil {
 		return nil, err
 	}
@@ -51,7 +71,7 @@ func Open(c Config, version string, log *slog.Logger) (*Trail, error) {
 // OpenDestinations returns the routes without a spool, for a single event.
 // Files are not rotated: whoever else writes them does that.
 func OpenDestinations(c Config, log *slog.Logger) (*Trail, error) {
-	t := &Trail{cfg: c, opt: c.emitter("", log)}
+	t := &Trail{cfg: c, opt: c.EmitterOptions("", log)}
 	t.cfg.Files = append([]FileDestination(nil), c.Files...)
 	for i := range t.cfg.Files {
 		t.cfg.Files[i].MaxSize = 0
@@ -70,7 +90,10 @@ func (t *Trail) openSpool() error {
 	}
 	// Refuse is the emitter's to obey, before a call runs. An event of a call
 	// that has run is dropped, counted and told where there is no room for it.
-	if c.SpoolFull == DropOldest {
+	switch {
+	case t.waits:
+		opt.Full = spool.Refuse
+	case c.SpoolFull == DropOldest:
 		opt.Full = spool.DropOldest
 	}
 	s, err := spool.Open(c.SpoolDir, opt)
@@ -94,35 +117,56 @@ func (t *Trail) openDestinations() error {
 	for _, f := range t.cfg.Files {
 		sink, err := file.Open(f.Path, file.Options{MaxSize: int64(f.MaxSize), MaxFiles: f.MaxFiles, Log: t.opt.Log})
 		if err != nil {
-			return fmt.Errorf("destination %s: %w", f.Name, err)
+			return &DestinationError{f.Name, err}
 		}
 		t.files, t.sinks = append(t.files, sink), append(t.sinks, sink)
-		t.Routes = append(t.Routes, emitter.Route{Name: f.Name, Format: formatOf(f.Format), Sink: sink})
+		format, err := formatOf(f.Format)
+		if err != nil {
+			return fmt.Errorf("destination %s: %w", f.Name, err)
+		}
+		t.Routes = append(t.Routes, emitter.Route{Name: f.Name, Format: format, Sink: sink})
 	}
 	for _, h := range t.cfg.HECs {
 		sink, err := h.open(t.cfg.Host, t.opt.Log)
 		if err != nil {
-			return fmt.Errorf("destination %s: %w", h.Name, err)
+			return &DestinationError{h.Name, err}
 		}
 		t.sinks = append(t.sinks, sink)
-		t.Routes = append(t.Routes, h.route(sink))
+		format, err := formatOf(h.Format)
+		if err != nil {
+			return fmt.Errorf("destination %s: %w", h.Name, err)
+		}
+		t.Routes = append(t.Routes, h.route(format, sink))
+	}
+	for _, y := range t.cfg.Syslogs {
+		format, err := y.format()
+		if err != nil {
+			return fmt.Errorf("destination %s: %w", y.Name, err)
+		}
+		sink, err := y.open(t.opt.Log)
+		if err != nil {
+			return &DestinationError{y.Name, err}
+		}
+		t.sinks = append(t.sinks, sink)
+		t.Routes = append(t.Routes, emitter.Route{Name: y.Name, Format: format, Sink: sink})
 	}
 	return nil
 }
 
-// formatOf returns nil for JSON, which the emitter does best by itself.
-func formatOf(f Format) emitter.Format {
-	if f == FormatCompact {
-		return formats.Compact
+// formatOf returns what renders events. It is nil for JSON, which the emitter does
+// best by itself.
+func formatOf(name formats.Name) (emitter.Format, error) {
+	if name == formats.NameJSON {
+		return nil, nil
 	}
-	return nil
+	return formats.New(formats.Options{Format: name})
 }
 
 var ackModes = map[Ack]hec.AckMode{AckAuto: hec.AckAuto, AckOn: hec.AckOn, AckOff: hec.AckOff}
 
 func (d HECDestination) open(host string, log *slog.Logger) (*hec.Sink, error) {
 	opt := hec.Options{
-		TokenFile: d.TokenFile, Text: d.Format != FormatJSON,
+		TokenFile: d.TokenFile, Text: d.Format != formats.NameJSON && d.Format != formats.NameFlat,
 		Host: host, Source: d.Source, SourceType: d.SourceType, Index: d.Index, Fields: d.Fields,
 		Ack: ackModes[d.Ack], AckTimeout: d.AckTimeout,
 		MaxBytes: int(d.BatchBytes), MaxEvents: d.BatchSize, NoGzip: !d.Gzip,
@@ -140,9 +184,9 @@ func (d HECDestination) open(host string, log *slog.Logger) (*hec.Sink, error) {
 // for each wait would be slow.
 const ackRequests = 4
 
-func (d HECDestination) route(sink emitter.Sink) emitter.Route {
+func (d HECDestination) route(format emitter.Format, sink emitter.Sink) emitter.Route {
 	r := emitter.Route{
-		Name: d.Name, Format: formatOf(d.Format), Sink: sink,
+		Name: d.Name, Format: format, Sink: sink,
 		BatchRecords: d.BatchSize, BatchBytes: int(d.BatchBytes), Linger: d.BatchLinger,
 	}
 	if d.Ack != AckOff {
@@ -165,7 +209,7 @@ func (t *Trail) Emitter(more ...emitter.Route) (*emitter.Emitter, error) {
 	for _, c := range t.Spool.Stats().Cursors {
 		if !c.Open {
 			t.opt.Log.Warn("the spool keeps events for a destination that is not configured any more, and fills up with them",
-				"name", c.Name, "pending", c.Pending, "spool", t.Spool.Dir())
+				"name", c.Name, "pending", c.Pending, "spool", t.Spool.Dir(), "hint", "vmcp-audit spool forget")
 		}
 	}
 	return em, nil
@@ -210,8 +254,9 @@ func (t *Trail) Close() error {
 	return errors.Join(errs...)
 }
 
-// emitter returns the settings of an emitter.
-func (c Config) emitter(version string, log *slog.Logger) emitter.Options {
+// EmitterOptions returns the settings of an emitter; version is that of the
+// program, for the events.
+func (c Config) EmitterOptions(version string, log *slog.Logger) emitter.Options {
 	opt := emitter.Options{
 		Component:    c.Component,
 		Observer:     emitter.Observer{Host: c.Host, Instance: c.Instance, Version: version, Labels: c.Labels},
@@ -237,4 +282,31 @@ func typesOf(names []string) []emitter.Type {
 		ts = append(ts, emitter.Type(n))
 	}
 	return ts
+}
+
+// One is a configuration with one destination of another.
+type One struct {
+	Name   string // of the destination
+	Config Config
+}
+
+// Each returns c once for each of its destinations, in the order of the routes.
+func (c Config) Each() []One {
+	var all []One
+	only := func(name string, set func(*Config)) {
+		one := c
+		one.Files, one.HECs, one.Syslogs = nil, nil, nil
+		set(&one)
+		all = append(all, One{name, one})
+	}
+	for _, d := range c.Files {
+		only(d.Name, func(c *Config) { c.Files = []FileDestination{d} })
+	}
+	for _, d := range c.HECs {
+		only(d.Name, func(c *Config) { c.HECs = []HECDestination{d} })
+	}
+	for _, d := range c.Syslogs {
+		only(d.Name, func(c *Config) { c.Syslogs = []SyslogDestination{d} })
+	}
+	return all
 }

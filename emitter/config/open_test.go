@@ -259,7 +259,7 @@ func TestEmitterOptions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := c.emitter("", nil)
+		o := c.EmitterOptions("", nil)
 		if o.Refuse != tt.refuse || o.Heartbeat.String() != tt.heartbeat || o.FlushTimeout.String() != tt.flushing {
 			t.Errorf("%s: %+v", tt.environ, o)
 		}

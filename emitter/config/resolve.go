@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -67,7 +68,7 @@ func (l *loader) resolveSpoolDir(c *Config) {
 	default:
 		return // Need says whether that matters
 	}
-	c.SpoolDir = filepath.Join(state, "spool")
+	c.SpoolDir = filepath.Join(state, cmp.Or(l.opt.SpoolDir, "spool"))
 	l.given["SPOOL_DIR"] = given{source: SourceDefault, from: from}
 }
 

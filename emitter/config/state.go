@@ -53,12 +53,13 @@ type record struct {
 	Changed []string          `json:"changed"` // variables that are not as they were; null: nothing to compare with
 	Enabled bool              `json:"enabled"`
 	Values  map[string]string `json:"values,omitempty"` // digest of each
+	Quota   int64             `json:"quota,omitempty"`  // SPOOL_MAX_SIZE in bytes, for who looks at the spool; not in the event
 }
 
 // recordOf returns the record of c. A secret counts as set or not; what comes
 // from the host's name is no configuration.
 func recordOf(c Config) record {
-	r := record{Enabled: c.Enabled, Values: make(map[string]string)}
+	r := record{Enabled: c.Enabled, Values: make(map[string]string), Quota: int64(c.SpoolMax)}
 	all := sha256.New()
 	for _, v := range c.values {
 		if v.From == fromHostName {
@@ -71,6 +72,17 @@ func recordOf(c Config) record {
 	}
 	r.Digest = "sha256:" + hex.EncodeToString(all.Sum(nil))
 	return r
+}
+
+// SpoolQuota returns the SPOOL_MAX_SIZE, in bytes, that the process which last
+// wrote to the spool in dir had; false if that is not known.
+func SpoolQuota(dir string) (int64, bool) {
+	var r record
+	b, err := os.ReadFile(filepath.Join(dir, recordFile))
+	if err != nil || json.Unmarshal(b, &r) != nil || r.Quota <= 0 {
+		return 0, false
+	}
+	return r.Quota, true
 }
 
 // compare sets Changed.
@@ -99,12 +111,13 @@ func (t *Trail) record(em *emitter.Emitter) {
 		now.compare(before)
 	}
 	kept, _ := json.Marshal(now) // strings always can
-	now.Values = nil
+	quota := now.Quota
+	now.Values, now.Quota = nil, 0
 	e := emitter.NewEvent(emitter.TypeAuditConfig)
 	e.Conclude(emitter.OutcomeSuccess, "")
 	e.Data.Request, _ = json.Marshal(now)
 	err := em.Emit(context.Background(), e)
-	if err == nil && (now.Changed == nil || len(now.Changed) > 0) {
+	if err == nil && (now.Changed == nil || len(now.Changed) > 0 || before.Quota != quota) {
 		err = t.Spool.SetAside("", recordFile, kept)
 	}
 	if err != nil {

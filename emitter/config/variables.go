@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/syslog"
 )
 
 // fileSuffix ends the name of the variable that holds a secret's file.
@@ -40,7 +42,6 @@ type variable struct {
 	group   string   // FILE_ or FILE_2_ for a destination's setting, else empty
 	field   string   // Go field: caarlos0/env names its errors so
 	words   []string // allowed words, nil: no such list
-	later   []string // words that a newer version will know
 	url     bool     // the value may hold a password where it is wrong
 	address bool     // switches its destination on
 	fileOf  string   // key of the secret that the named file holds, else empty
@@ -95,7 +96,7 @@ func describeField(f reflect.StructField, group string) []variable {
 	key := group + name
 	v := variable{
 		key: key, group: group, field: f.Name,
-		url:     f.Type == reflect.TypeFor[*url.URL](),
+		url:     f.Type == reflect.TypeFor[*url.URL]() || f.Type == reflect.TypeFor[syslog.Address](),
 		address: f.Tag.Get("address") != "",
 		doc: Variable{
 			Name: Prefix + key, Default: f.Tag.Get("envDefault"), Unit: f.Tag.Get("unit"), Doc: f.Tag.Get("doc"),
@@ -104,7 +105,7 @@ func describeField(f reflect.StructField, group string) []variable {
 		},
 	}
 	if words := f.Tag.Get("oneof"); words != "" {
-		v.words, v.later = strings.Split(words, "|"), strings.Split(f.Tag.Get("later"), "|")
+		v.words = strings.Split(words, "|")
 		v.doc.Allowed = strings.Join(v.words, ", ")
 	}
 	if !v.doc.Secret {

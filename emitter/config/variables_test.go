@@ -13,7 +13,7 @@ import (
 
 // TestTags fails for a field that is not documented in full.
 func TestTags(t *testing.T) {
-	for _, typ := range []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[FileDestination](), reflect.TypeFor[HECDestination]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[FileDestination](), reflect.TypeFor[HECDestination](), reflect.TypeFor[SyslogDestination]()} {
 		for f := range typ.Fields() {
 			if f.Anonymous {
 				t.Errorf("%s.%s is embedded", typ, f.Name)
@@ -50,8 +50,12 @@ func TestDocAgreesWithEnv(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	receiver, err := env.GetFieldParamsWithOptions(&SyslogDestination{}, env.Options{Prefix: Prefix + "SYSLOG_"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	want, got := map[string]string{}, map[string]string{}
-	for _, p := range slices.Concat(config, file, collector) {
+	for _, p := range slices.Concat(config, file, collector, receiver) {
 		if !p.Ignored {
 			want[p.Key] = p.DefaultValue
 		}
@@ -109,7 +113,12 @@ func beside(v variable) []string {
 	if strings.HasPrefix(v.group, "HEC_") {
 		all = append(all, v.group+"URL=http://127.0.0.1", v.group+"TOKEN="+canary)
 	}
+	if strings.HasPrefix(v.group, "SYSLOG_") && !v.address {
+		all = append(all, v.group+"ADDR=tls://127.0.0.1")
+	}
 	switch strings.TrimPrefix(v.key, v.group) {
+	case "HEADER":
+		all = append(all, v.group+"FORMAT=cef")
 	case "MAX_FILES":
 		all = append(all, v.group+"MAX_SIZE=1MiB")
 	case "URL":
@@ -125,8 +134,8 @@ func beside(v variable) []string {
 func TestEveryVariableCounts(t *testing.T) {
 	for _, key := range names {
 		v := known[key]
-		if !slices.Contains([]string{"", "FILE_", "FILE_2_", "HEC_", "HEC_9_"}, v.group) || strings.HasPrefix(v.doc.Unit, "path") && strings.HasSuffix(key, "_FILE") && v.fileOf == "" {
-			continue // the files of a HEC are tested by TestHECFiles
+		if !slices.Contains([]string{"", "FILE_", "FILE_2_", "HEC_", "HEC_9_", "SYSLOG_", "SYSLOG_2_"}, v.group) || strings.HasPrefix(v.doc.Unit, "path") && strings.HasSuffix(key, "_FILE") && v.fileOf == "" {
+			continue // the files of a HEC are tested by TestHECFiles, those of syslog by TestSyslogFiles
 		}
 		t.Run(key, func(t *testing.T) {
 			base := beside(v)

@@ -26,15 +26,6 @@ func (l LogLevel) Level() slog.Level { return slog.Level(l) }
 // String returns the word that UnmarshalText reads.
 func (l LogLevel) String() string { return strings.ToLower(slog.Level(l).String()) }
 
-// Format is how a destination shows an event.
-type Format string
-
-// The formats.
-const (
-	FormatJSON    Format = "json"    // the canonical line
-	FormatCompact Format = "compact" // a short line for people
-)
-
 // Durability says when an event counts as recorded.
 type Durability string
 
@@ -63,6 +54,26 @@ const (
 	AckAuto Ack = "auto"
 	AckOn   Ack = "on"
 	AckOff  Ack = "off"
+)
+
+// Preset names a product whose syslog receiver is to take the events.
+type Preset string
+
+// The presets.
+const (
+	PresetQRadar   Preset = "qradar"
+	PresetArcSight Preset = "arcsight"
+	PresetRsyslog  Preset = "rsyslog"
+)
+
+// Framing says how a stream of syslog messages is divided.
+type Framing string
+
+// The framings, as syslog.Framing has them.
+const (
+	FramingAuto  Framing = "auto"
+	FramingOctet Framing = "octet"
+	FramingLF    Framing = "lf"
 )
 
 // UnknownEnv says what an unknown variable with our prefix is.

@@ -25,6 +25,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/emitter/internal/reread"
 )
 
 const (
@@ -53,7 +54,7 @@ type Sink struct {
 
 	web   *retryablehttp.Client
 	token token
-	tls   tlsFiles
+	tls   reread.Certificates
 	stale bool // the certificate files have changed and cannot be used
 	acks  acks
 
@@ -84,18 +85,17 @@ func New(address string, opt Options) (*Sink, error) {
 		where:    base.Scheme + "://" + base.Host,
 		base:     base.String(),
 		envelope: newEnvelope(opt),
-		token:    token{ask: opt.Token, file: watched{path: opt.TokenFile}},
-		tls: tlsFiles{
-			ca:       watched{path: opt.CAFile},
-			cert:     watched{path: opt.CertFile},
-			key:      watched{path: opt.KeyFile},
-			insecure: opt.InsecureSkipVerify,
+		token:    token{ask: opt.Token, file: reread.File{Path: opt.TokenFile}},
+		tls: reread.Certificates{
+			CA:   reread.File{Path: opt.CAFile},
+			Cert: reread.File{Path: opt.CertFile},
+			Key:  reread.File{Path: opt.KeyFile},
 		},
 	}
 	if _, err := s.token.get(); err != nil {
 		return nil, fmt.Errorf("hec: %w", err)
 	}
-	config, err := s.tls.config()
+	config, err := s.tlsConfig()
 	if err != nil {
 		return nil, fmt.Errorf("hec: %w", err)
 	}

@@ -40,6 +40,6 @@ func (s *Sink) Stats() Stats {
 		AckPending:  c.pending.Load(),
 		AckFailures: c.ackFailures.Load(),
 		WithoutAcks: c.withoutAcks.Load(),
-		Insecure:    s.tls.insecure,
+		Insecure:    s.opt.InsecureSkipVerify,
 	}
 }

@@ -2,56 +2,19 @@ package hec
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"time"
 )
 
-// tlsFiles are the certificates of the configuration.
-type tlsFiles struct {
-	ca, cert, key watched
-	insecure      bool
-}
-
-func (f *tlsFiles) changed() bool {
-	return f.ca.changed() || f.cert.changed() || f.key.changed()
-}
-
-// config reads the files.
-func (f *tlsFiles) config() (*tls.Config, error) {
-	c := &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: f.insecure, // asked for, and said loudly by New
-	}
-	pem, err := f.ca.read()
+// tlsConfig reads the certificate files.
+func (s *Sink) tlsConfig() (*tls.Config, error) {
+	c, err := s.tls.Config()
 	if err != nil {
-		return nil, fmt.Errorf("CA file: %w", err)
+		return nil, err
 	}
-	if f.ca.path != "" {
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA file: %s holds no PEM certificate", f.ca.path)
-		}
-	}
-	if f.cert.path == "" {
-		return c, nil
-	}
-	cert, err := f.cert.read()
-	if err != nil {
-		return nil, fmt.Errorf("certificate file: %w", err)
-	}
-	key, err := f.key.read()
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return nil, fmt.Errorf("certificate and key file: %w", err)
-	}
-	c.Certificates = []tls.Certificate{pair}
+	c.InsecureSkipVerify = s.opt.InsecureSkipVerify // asked for, and said loudly by New
 	return c, nil
 }
 
@@ -73,10 +36,10 @@ func newTransport(c *tls.Config) *http.Transport {
 // refreshTLS uses new certificates from the next connection on. As long as
 // they cannot be read or do not fit together the old ones stay.
 func (s *Sink) refreshTLS() {
-	if !s.tls.changed() {
+	if !s.tls.Changed() {
 		return
 	}
-	c, err := s.tls.config()
+	c, err := s.tlsConfig()
 	if err != nil {
 		if !s.stale {
 			s.opt.Log.Warn("new certificates cannot be used, the old ones stay", "destination", s.where, "error", err)

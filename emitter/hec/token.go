@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/internal/reread"
 )
 
 // token is where the token of the collector comes from: a function or a file.
 type token struct {
 	ask   func() (string, error)
-	file  watched
+	file  reread.File
 	value *string // of the file; a pointer, which fmt prints as an address
 }
 
@@ -22,7 +24,7 @@ func (t *token) get() (string, error) {
 		}
 		return value, checkToken(value)
 	}
-	if t.value == nil || t.file.changed() {
+	if t.value == nil || t.file.Changed() {
 		if err := t.read(); err != nil && t.value == nil {
 			return "", err
 		}
@@ -33,7 +35,7 @@ func (t *token) get() (string, error) {
 // read reads the file, and keeps the token that it has if that does not work:
 // the file may be in the middle of a change.
 func (t *token) read() error {
-	content, err := t.file.read()
+	content, err := t.file.Read()
 	if err != nil {
 		return fmt.Errorf("token: %w", err)
 	}

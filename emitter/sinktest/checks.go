@@ -15,6 +15,9 @@ func hangs(f Fixture) bool  { return f.Hang != nil }
 func breaks(f Fixture) bool { return f.Break != nil }
 func closes(f Fixture) bool { _, ok := f.Sink.(io.Closer); return ok }
 
+func lags(f Fixture) bool          { _, ok := f.Sink.(emitter.Lagging); return ok }
+func lagsAndBreaks(f Fixture) bool { return lags(f) && breaks(f) }
+
 func order(h *harness) {
 	for _, size := range []int{1, 1, 2, 7, 30, 1} {
 		h.mustDeliver(h.add(size))
@@ -149,4 +152,53 @@ func closeTwice(h *harness) {
 		}
 	}
 	h.wantExactly()
+}
+
+// settling hands over several batches and settles them together.
+func settling(h *harness) {
+	sink := h.f.Sink.(emitter.Lagging)
+	if seq, err := sink.Settled(); seq != 0 || err != nil {
+		h.t.Errorf("Settled before anything was sent = %d, %v", seq, err)
+	}
+	before := uint64(0)
+	for range 5 {
+		from, to := h.add(20)
+		if n, err := sink.Send(context.Background(), h.batch(from, to)); n != 20 || err != nil {
+			h.t.Fatalf("Send of 20 records = %d, %v", n, err)
+		}
+		seq, err := sink.Settled()
+		if err != nil || seq < before || seq > uint64(to) {
+			h.t.Fatalf("Settled after %d records = %d, %v; before %d", to, seq, err, before)
+		}
+		before = seq
+	}
+	for range 2 { // the second one has nothing to do
+		if seq, err := sink.Settle(context.Background()); seq != uint64(len(h.bodies)) || err != nil {
+			h.t.Fatalf("Settle of %d records = %d, %v", len(h.bodies), seq, err)
+		}
+	}
+	h.confirmed = len(h.bodies)
+	h.wantExactly()
+}
+
+// settlingAfterFailure has the far end fail while something is handed over and
+// not settled: the sink says so, and what it does not say is there.
+func settlingAfterFailure(h *harness) {
+	sink := h.f.Sink.(emitter.Lagging)
+	for range 10 {
+		from, to := h.add(20)
+		n, err := sink.Send(context.Background(), h.batch(from, to))
+		if err != nil {
+			h.t.Fatalf("Send of 20 records = %d, %v", n, err)
+		}
+		mend := h.f.Break()
+		seq, err := sink.Settle(context.Background())
+		mend()
+		if seq < uint64(to) && err == nil || seq > uint64(to) {
+			h.t.Fatalf("Settle of %d records, with a far end that fails = %d, %v", to, seq, err)
+		}
+		h.confirmed = max(h.confirmed, int(seq))
+		h.wantInOrder()
+		h.recover(int(seq), to)
+	}
 }

@@ -71,7 +71,7 @@ func (h *harness) call(ctx context.Context, batch []emitter.Record) (int, error)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		n, err = h.f.Sink.Send(ctx, batch)
+		n, err = emitter.Confirming(h.f.Sink).Send(ctx, batch)
 	}()
 	select {
 	case <-done:

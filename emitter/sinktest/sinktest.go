@@ -8,7 +8,8 @@
 //	}
 //
 // It plays the delivery loop: what is not confirmed is sent again, what is
-// refused for good is left out. What a crash leaves behind is not checked.
+// refused for good is left out. A sink that is an [emitter.Lagging] one settles
+// after each call, in most checks. What a crash leaves behind is not checked.
 package sinktest
 
 import (
@@ -71,6 +72,8 @@ var checks = []check{
 	{name: "CancelledInFlight", run: cancelledInFlight, fits: hangs},
 	{name: "Failure", run: failure, fits: breaks},
 	{name: "FailureInFlight", run: failureInFlight, fits: breaks},
+	{name: "Settling", run: settling, fits: lags},
+	{name: "SettlingAfterFailure", run: settlingAfterFailure, fits: lagsAndBreaks},
 	{name: "CloseTwice", run: closeTwice, fits: closes},
 }
 

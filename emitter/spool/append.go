@@ -11,19 +11,31 @@ import (
 // first; the others follow it. In Durable mode they are on disk when it returns
 // without an error. The payloads are not kept.
 //
-// The error wraps [ErrFull] or [ErrBroken] (nothing is stored; unless the policy
-// is Refuse and there was no room to begin with, the loss is told by a gap
-// record), [ErrTooLarge] or [ErrClosed] (nothing is stored and nothing told), or
+// The error wraps [ErrFull] or [ErrBroken] (nothing is stored, and the loss is told
+// by a gap record; with the policy Refuse the caller still has the payloads, and
+// nothing is lost), [ErrTooLarge] or [ErrClosed] (nothing is stored and nothing told), or
 // [ErrUnconfirmed]: ctx ended first, and the payloads may be stored or not. It is
 // ctx's own if that had ended before. After ErrBroken, too, a record may turn up
-// at the next start: the disk may have had it. The
+// at the next start, unless another one was stored since: the disk may have had it. The
 // caller that commits for others cannot leave early: a disk that hangs holds it.
 func (s *Spool) Append(ctx context.Context, p Priority, payloads ...[]byte) (uint64, error) {
-	size, err := measure(payloads)
+	return s.AppendNoted(ctx, p, nil, payloads...)
+}
+
+// AppendNoted is [Spool.Append] with notes: they are kept if the payloads are
+// stored, and only then. There may be no payloads. More notes than [MaxNotes]
+// holds are [ErrTooLarge]. Notes that are kept count against the quota once more
+// in each segment.
+func (s *Spool) AppendNoted(ctx context.Context, p Priority, notes []Note, payloads ...[]byte) (uint64, error) {
+	size, err := measure(notes, payloads)
 	if err != nil {
 		return 0, fmt.Errorf("append: %w", err)
 	}
 	s.mu.Lock()
+	if err := s.fits(notes); err != nil {
+		s.mu.Unlock()
+		return 0, fmt.Errorf("append: %w", err)
+	}
 	if err := s.admit(ctx, p, size, len(payloads)); err != nil {
 		s.mu.Unlock()
 		return 0, fmt.Errorf("append: %w", err)
@@ -32,7 +44,7 @@ func (s *Spool) Append(ctx context.Context, p Priority, payloads ...[]byte) (uin
 		s.encodeGaps()
 	}
 	first := s.seq + 1
-	s.encode(payloads)
+	s.encode(notes, payloads)
 	s.gathering.preferred = s.gathering.preferred || p == Preferred
 	if s.opt.Durability == Async && len(s.gathering.data) < AsyncBytes {
 		s.flushSoon()
@@ -47,8 +59,11 @@ func (s *Spool) Append(ctx context.Context, p Priority, payloads ...[]byte) (uin
 	return first, nil
 }
 
-func measure(payloads [][]byte) (int64, error) {
-	size := 0
+func measure(notes []Note, payloads [][]byte) (int64, error) {
+	size, err := measureNotes(notes)
+	if err != nil {
+		return 0, err
+	}
 	for _, p := range payloads {
 		if len(p) > MaxPayload {
 			return 0, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(p), MaxPayload)
@@ -91,9 +106,11 @@ func (s *Spool) admit(ctx context.Context, p Priority, size int64, n int) error 
 	return nil
 }
 
-// encode adds one record for each payload to the gathering group; s.mu is held.
-func (s *Spool) encode(payloads [][]byte) {
+// encode adds one record for each payload to the gathering group, behind one of
+// the notes; s.mu is held.
+func (s *Spool) encode(notes []Note, payloads [][]byte) {
 	now := time.Now().UnixNano()
+	s.encodeNotes(now, notes, len(payloads) > 0)
 	for i, payload := range payloads {
 		var flags uint8
 		if i < len(payloads)-1 {

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -55,6 +56,7 @@ func (s *Spool) stored(g *group, now time.Time) {
 	if cap(g.data) <= maxGroup {
 		s.spare, g.data = g.data[:0], nil
 	}
+	s.notes.apply(g.notes)
 	if g.last == 0 {
 		return
 	}
@@ -78,11 +80,14 @@ func (s *Spool) failed(g *group, err error, now time.Time) {
 		}
 		for _, gap := range lost.gaps {
 			gap.Last = lost.last // the seq that its record had is missing too
-			gap.Count++
+			if gap.Cause != CauseReturned {
+				gap.Count++
+			}
 			s.gaps.add(gap)
 		}
 	}
 	s.head = s.durable.hash
+	s.pending = maps.Clone(s.notes)
 	s.gathering = newGroup(late.data)
 	close(late.done)
 }
@@ -106,7 +111,11 @@ func (s *Spool) takeBack(groups ...*group) {
 // write puts g on disk. After an error of writing or syncing the segment is left
 // as it was before g, and is not touched again: g goes to a fresh one.
 func (s *Spool) write(g *group) error {
-	if len(g.data) == 0 && s.fault.err == nil {
+	s.mu.Lock()
+	begin := s.begin
+	s.begin = false
+	s.mu.Unlock()
+	if len(g.data) == 0 && s.fault.err == nil && !begin {
 		return nil
 	}
 	if s.active == nil || s.spoiled || s.current.room-s.current.end < s.least(g) {

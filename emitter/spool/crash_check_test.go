@@ -29,6 +29,9 @@ type crashLog struct {
 	records int         // acknowledged, in all rounds
 	torn    int
 	closed  bool // and not opened since
+	round   int
+	last    map[int][2]int    // round and counter of the last Append of each writer that was acknowledged
+	stored  map[[3]int]uint64 // seq of what was found in the log, by writer, round and counter; since the last start
 }
 
 type ack struct{ parts, writer, counter int }
@@ -43,17 +46,38 @@ type crashCursor struct {
 func newCrashLog(t *testing.T, dir string) *crashLog {
 	return &crashLog{
 		t: t, dir: dir, links: map[uint64]Hash{}, live: map[uint64]struct{}{},
-		cursors: map[string]*crashCursor{"fast": {}, "slow": {}},
+		cursors: map[string]*crashCursor{"fast": {}, "slow": {}}, last: map[int][2]int{}, stored: map[[3]int]uint64{},
 	}
 }
 
-func (l *crashLog) startRound() { l.acks, l.skipped = map[uint64]ack{}, nil }
+func (l *crashLog) startRound(round int) { l.acks, l.skipped, l.round = map[uint64]ack{}, nil, round }
+
+// noted checks a note: it tells of the writer's last Append that was acknowledged,
+// or of a later one that is in the log all the same.
+func (l *crashLog) noted(rest string) error {
+	var writer int
+	var at [2]int
+	if _, err := fmt.Sscan(rest, &writer, &at[0], &at[1]); err != nil {
+		return err
+	}
+	last, ok := l.last[writer]
+	newer := !ok || at[0] > last[0] || at[0] == last[0] && at[1] > last[1]
+	_, found := l.stored[[3]int{writer, at[0], at[1]}]
+	found = found || l.firstSeq() > 1 // it may have been removed since
+	if at != last && (!newer || !found) {
+		l.t.Errorf("the note of writer %d tells of %v; the last one acknowledged is %v; in the log: %t", writer, at, last, found)
+	}
+	l.last[writer] = at
+	return nil
+}
 
 // hear takes in one line of the child's.
 func (l *crashLog) hear(line string) {
 	word, rest, _ := strings.Cut(line, " ")
 	var err error
 	switch word {
+	case "noted":
+		err = l.noted(rest)
 	case "open":
 		err = l.opened(rest)
 	case "recovered":
@@ -69,6 +93,7 @@ func (l *crashLog) hear(line string) {
 		var a ack
 		_, err = fmt.Sscan(rest, &seq, &a.parts, &a.writer, &a.counter)
 		l.acks[seq] = a
+		l.last[a.writer] = [2]int{l.round, a.counter}
 		l.records += a.parts
 		for i := range a.parts {
 			l.live[seq+uint64(i)] = struct{}{}
@@ -162,6 +187,7 @@ func (l *crashLog) check() {
 		l.t.Error(err)
 		return
 	}
+	clear(l.stored)
 	w := crashWalk{crashLog: l, first: l.firstSeq(), there: map[uint64]struct{}{}}
 	for r, err := range log.Records() {
 		if err != nil {
@@ -252,6 +278,7 @@ func (w *crashWalk) whole() {
 		w.t.Errorf("seq %d: payload %.40q: %v", parts[0].Seq, parts[0].Payload, err)
 		return
 	}
+	w.stored[[3]int{writer, round, counter}] = parts[0].Seq
 	want := crashPayloads(round, writer, counter)
 	for i, r := range parts {
 		if i >= len(want) || len(parts) != len(want) || r.Seq != parts[0].Seq+uint64(i) || !bytes.Equal(r.Payload, want[i]) {

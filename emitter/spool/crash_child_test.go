@@ -26,6 +26,7 @@ const crashWriters = 32
 // ends. What it does goes to standard output, a line for each thing and only
 // whole lines:
 //
+//	noted WRITER ROUND COUNTER      the last Append of a writer, by its note
 //	open STREAM CURSOR=CONFIRMED...
 //	recovered TORN DAMAGED
 //	write                           before a large write to a segment
@@ -75,6 +76,9 @@ func (c *crashChild) run(dir string) (err error) {
 		return err
 	}
 	st := c.s.Stats()
+	for _, n := range c.s.Notes() {
+		c.say("noted %s %s\n", n.Key, n.Value)
+	}
 	c.say("open %s fast=%d slow=%d\nrecovered %d %d\n", c.s.Stream(), fast.Confirmed(), slow.Confirmed(), st.TornTails, st.Damaged)
 
 	errs := make(chan error, crashWriters+3)
@@ -137,7 +141,8 @@ func (f loudFile) WriteAt(b []byte, off int64) (int, error) {
 func (c *crashChild) write(w int) error {
 	for i := 0; !c.stop.Load(); i++ {
 		payloads := crashPayloads(c.round, w, i)
-		seq, err := c.s.Append(context.Background(), Ordinary, payloads...)
+		note := Note{strconv.Itoa(w), fmt.Appendf(nil, "%d %d", c.round, i)}
+		seq, err := c.s.AppendNoted(context.Background(), Ordinary, []Note{note}, payloads...)
 		if err != nil {
 			return err
 		}

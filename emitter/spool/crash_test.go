@@ -42,7 +42,7 @@ func TestKill(t *testing.T) {
 	l := newCrashLog(t, t.TempDir())
 	round := 0
 	for ; round < least || round < rounds && time.Since(start) < crashBudget; round++ {
-		l.startRound()
+		l.startRound(round)
 		c := &killer{crashLog: l, rng: rand.New(rand.NewPCG(seed, uint64(round)))}
 		c.run(round)
 		l.check()

@@ -153,6 +153,7 @@ func (c *Cursor) read(limits Limits) error {
 		c.sc.end = v.end
 		h, payload, err := c.sc.next()
 		switch {
+		case err == nil && h.seq < v.limit && h.class == classNote:
 		case err == nil && h.seq < v.limit && h.class != classEnd:
 			c.take(h, payload)
 		case err == nil || errors.Is(err, errInvalid) || errors.Is(err, io.EOF) || c.faults >= maxReadFaults:

@@ -63,7 +63,7 @@ func (s *Spool) keep(d damage) {
 		return
 	}
 	s.mu.Lock()
-	fits := s.used()+d.to-d.from <= s.opt.MaxSize
+	fits := s.used()+onDisk(d.to-d.from) <= s.opt.MaxSize
 	s.mu.Unlock()
 	if !fits {
 		s.opt.Log.Warn("no room to keep the damaged bytes aside", "dir", s.dir, "segment", d.seg.name, "offset", d.from)
@@ -87,7 +87,7 @@ func (s *Spool) copyAside(d damage) error {
 	n, err := s.replace(filepath.Join(s.dir, asideDir), d.asideName(), body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.aside += n
+	s.aside += onDisk(n)
 	s.stats.QuarantinedBytes += uint64(n)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 )
 
@@ -30,6 +31,9 @@ type file interface {
 	Sync() error // data and length
 	Size() (int64, error)
 }
+
+// noFree is what Free returns where the system does not tell.
+const noFree = math.MaxInt64
 
 type osDisk struct{}
 

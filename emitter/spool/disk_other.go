@@ -4,7 +4,6 @@ package spool
 
 import (
 	"errors"
-	"math"
 	"os"
 )
 
@@ -13,6 +12,6 @@ func syncData(f *os.File) error { return f.Sync() }
 func allocate(*os.File, int64) error { return errors.ErrUnsupported }
 
 // freeSpace cannot be asked for here; the quota alone bounds the spool.
-func freeSpace(string) (int64, error) { return math.MaxInt64, nil }
+func freeSpace(string) (int64, error) { return noFree, nil }
 
 func networkFS(string) (string, bool) { return "", false }

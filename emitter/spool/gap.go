@@ -12,6 +12,7 @@ type Cause string
 const (
 	CauseFull       Cause = "spool_full"   // there was no room: the policy or the free-space floor
 	CauseWrite      Cause = "write_failed" // the disk took them neither in the old segment nor in a fresh one
+	CauseReturned   Cause = "returned"     // a write failed, and by the policy Refuse the caller still has what was to be stored: only the seqs are missing
 	CauseDropOldest Cause = "drop_oldest"  // removed before every cursor had confirmed them, to make room
 	CauseTorn       Cause = "torn_tail"    // the last write before a crash, never acknowledged, or damage there
 	CauseCut        Cause = "cut_tail"     // the end of the log is gone

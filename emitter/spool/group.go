@@ -28,6 +28,7 @@ type group struct {
 	head      Hash          // of its last record
 	events    uint64        // records that are no gaps
 	gaps      []Gap         // told in it
+	notes     []Note        // in it
 	preferred bool          // a member is: old records may be removed for it
 	lead      chan struct{} // holds a token for the member that is to commit it
 	done      chan struct{} // closed when err is set

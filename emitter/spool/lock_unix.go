@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const lockName = "lock"
@@ -22,10 +23,10 @@ func lockDir(dir string) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := flockOver(f); err != nil {
 		defer func() { _ = f.Close() }()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: %s, by process %s", ErrInUse, dir, holder(f))
+			return nil, fmt.Errorf("%w: %s, by process %s", ErrInUse, dir, holderName(f))
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
@@ -35,13 +36,50 @@ func lockDir(dir string) (release func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// holder returns the pid that the process which has the lock left in the file.
-func holder(f *os.File) string {
+// lookers is how often the lock is tried again while others only look whether it
+// is taken.
+const lookers = 10_000
+
+// flockOver takes the lock of f. Who looks at it has it for a moment, and shared:
+// that keeps nobody out.
+func flockOver(f *os.File) error {
+	for try := 0; ; try++ {
+		err := flock(f, syscall.LOCK_EX)
+		if err == nil || !errors.Is(err, syscall.EWOULDBLOCK) || try == lookers || flock(f, syscall.LOCK_SH) != nil {
+			return err
+		}
+		_ = flock(f, syscall.LOCK_UN) // it was shared
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func flock(f *os.File, how int) error { return syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB) }
+
+// lockHolder says whether a process has the lock of the folder, and which.
+func lockHolder(dir string) (pid int, held bool) {
+	f, err := os.Open(filepath.Join(dir, lockName))
+	if err != nil {
+		return 0, false
+	}
+	defer func() { _ = f.Close() }()
+	if !errors.Is(flock(f, syscall.LOCK_SH), syscall.EWOULDBLOCK) {
+		return 0, false
+	}
+	return holder(f), true
+}
+
+// holder returns the pid that the process which has the lock left in the file, 0
+// if there is none.
+func holder(f *os.File) int {
 	b := make([]byte, 20)
 	n, _ := f.ReadAt(b, 0)
-	pid := strings.TrimSpace(string(b[:n]))
-	if _, err := strconv.Atoi(pid); err != nil {
-		return "unknown"
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	return max(pid, 0)
+}
+
+func holderName(f *os.File) string {
+	if pid := holder(f); pid > 0 {
+		return strconv.Itoa(pid)
 	}
-	return pid
+	return "unknown"
 }

@@ -22,6 +22,22 @@ func (e *DamageError) Error() string {
 	return fmt.Sprintf("%s: %d bytes at %d do not verify: seqs %d to %d", e.Segment, e.Bytes, e.Offset, e.First, e.Last)
 }
 
+// RemovedError is yielded by [Log.After] where the process that writes has removed
+// records before they were read.
+type RemovedError struct{ First, Last uint64 }
+
+func (e *RemovedError) Error() string {
+	return fmt.Sprintf("seqs %d to %d were removed before they could be read", e.First, e.Last)
+}
+
+// Position is how far a log has been read: the zero value, not at all.
+type Position struct {
+	stream  Stream
+	seq     uint64 // the last record read
+	segment uint64 // number of the segment that it stands in
+	offset  int64  // in which all before this has been read
+}
+
 // Log is what stands in a spool's folder, for reading only.
 type Log struct {
 	dir      string
@@ -62,11 +78,29 @@ func (l *Log) Stream() Stream { return l.stream }
 // does not verify. Any other error ends it, also when a segment is removed that is
 // about to be read: then the next try may see it all. The payload of a record is valid
 // until the next one. Zeros and an unfinished write at the end are no damage.
-func (l *Log) Records() iter.Seq2[Record, error] {
+func (l *Log) Records() iter.Seq2[Record, error] { return l.After(new(Position)) }
+
+// After is [Log.Records] from p on, which it moves along. With a p that has read
+// before, what was removed since and not read is a [*RemovedError]. To follow a log
+// that another process writes, open it again and go on with the same p.
+func (l *Log) After(p *Position) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		begun := false // a record was yielded, so none may be missing from then on
+		if p.stream != l.stream {
+			*p = Position{stream: l.stream}
+		}
+		from := p.seq
 		for i, seg := range l.segments {
-			r := logReader{log: l, seg: seg, seq: seg.first - 1, limit: ^uint64(0), begun: &begun, yield: yield}
+			if seg.number < p.segment {
+				continue
+			}
+			if from > 0 && seg.number > p.segment && seg.first > p.seq+1 {
+				lost := &RemovedError{First: p.seq + 1, Last: seg.first - 1}
+				p.seq = lost.Last
+				if !yield(Record{}, lost) {
+					return
+				}
+			}
+			r := logReader{log: l, seg: seg, seq: seg.first - 1, limit: noLimit, from: from, pos: p, yield: yield}
 			if i < len(l.segments)-1 {
 				r.limit = l.segments[i+1].first
 			}
@@ -77,24 +111,33 @@ func (l *Log) Records() iter.Seq2[Record, error] {
 	}
 }
 
+// noLimit is the limit of the segment behind which there is none.
+const noLimit = ^uint64(0)
+
 // logReader reads one segment of a Log.
 type logReader struct {
 	log   *Log
 	seg   *segment
+	sc    scanner
 	seq   uint64 // the last one read
 	limit uint64 // records before this seq
-	begun *bool
+	from  uint64 // read in an earlier run; 0: this is the first one
+	pos   *Position
 	held  []Record // of an Append whose end has not been read
 	yield func(Record, error) bool
 }
 
 // run is false when there is nothing more to yield.
 func (r *logReader) run() bool {
+	off := int64(recordsFrom)
+	if r.pos.segment == r.seg.number {
+		off, r.seq = r.pos.offset, max(r.seq, r.pos.seq)
+	}
 	if r.seq+1 >= r.limit {
 		return true
 	}
 	f, err := r.log.disk.Read(filepath.Join(r.log.dir, r.seg.name))
-	if errors.Is(err, fs.ErrNotExist) && !*r.begun {
+	if errors.Is(err, fs.ErrNotExist) && r.pos.seq == 0 {
 		return true // removed since, by the process that may
 	}
 	if err != nil {
@@ -102,19 +145,20 @@ func (r *logReader) run() bool {
 		return false
 	}
 	defer f.Close()
-	sc := &scanner{f: f, seed: r.seg.seed, off: recordsFrom, end: r.seg.size}
+	r.sc = scanner{f: f, seed: r.seg.seed, off: off, end: r.seg.size}
 	for r.seq+1 < r.limit {
-		h, payload, err := sc.next()
+		h, payload, err := r.sc.next()
 		switch {
-		case err == nil && h.class == classEnd && r.limit == ^uint64(0):
+		case err == nil && h.class == classEnd && r.limit == noLimit:
 			return true
+		case err == nil && h.seq < r.limit && h.class == classNote:
 		case err == nil && h.seq < r.limit && h.class != classEnd:
 			r.seq = h.seq
 			if !r.take(recordOf(&h, payload)) {
 				return false
 			}
 		case err == nil || errors.Is(err, errInvalid) || errors.Is(err, io.EOF):
-			if more, ok := r.skip(sc); !more {
+			if more, ok := r.skip(); !more {
 				return ok
 			}
 		default:
@@ -129,12 +173,11 @@ func (r *logReader) run() bool {
 // the end of the log it may be half written.
 func (r *logReader) take(rec Record) bool {
 	if !rec.More && len(r.held) == 0 {
-		*r.begun = true
-		return r.yield(rec, nil)
+		return r.pass(rec) && r.reached()
 	}
 	rec.Payload = bytes.Clone(rec.Payload)
 	r.held = append(r.held, rec)
-	return rec.More || r.release()
+	return rec.More || r.release() && r.reached()
 }
 
 // release yields the records that were held.
@@ -142,25 +185,48 @@ func (r *logReader) release() bool {
 	held := r.held
 	r.held = nil
 	for _, rec := range held {
-		*r.begun = true
-		if !r.yield(rec, nil) {
+		if !r.pass(rec) {
 			return false
 		}
 	}
 	return true
 }
 
+// pass yields a record, unless it was read before: a write that failed is
+// repeated in the next segment.
+func (r *logReader) pass(rec Record) bool {
+	if rec.Seq <= r.from {
+		return true
+	}
+	r.pos.seq = max(r.pos.seq, rec.Seq)
+	return r.yield(rec, nil)
+}
+
+// reached notes that nothing before the scanner has to be read again.
+func (r *logReader) reached() bool {
+	r.pos.segment, r.pos.offset = r.seg.number, r.sc.off
+	return true
+}
+
 // skip passes bytes that hold no valid record. more says that there are others
 // in the segment, and ok that reading goes on.
-func (r *logReader) skip(sc *scanner) (more, ok bool) {
-	d := &DamageError{Segment: r.seg.name, Offset: sc.off, First: r.seq + 1, Last: r.limit - 1}
-	next, err := sc.resync(r.seq+1, min(r.limit, r.seq+maxSkip))
+func (r *logReader) skip() (more, ok bool) {
+	if r.limit == noLimit && r.from > 0 && r.blank() {
+		return false, true
+	}
+	d := &DamageError{Segment: r.seg.name, Offset: r.sc.off, First: r.seq + 1, Last: r.limit - 1}
+	next, err := r.sc.resync(r.seq+1, min(r.limit, r.seq+maxSkip))
 	if err != nil {
 		r.yield(Record{}, fmt.Errorf("%s: %w", r.seg.name, err))
 		return false, false
 	}
-	if next == 0 && r.limit == ^uint64(0) {
-		return false, true // the end of the log
+	if r.limit == noLimit {
+		if next == 0 {
+			return false, true // the end of the log
+		}
+		if r.written(d.Offset) {
+			return true, true
+		}
 	}
 	if !r.release() {
 		return false, false
@@ -168,6 +234,29 @@ func (r *logReader) skip(sc *scanner) (more, ok bool) {
 	if next > 0 {
 		d.Last = next - 1
 	}
-	d.Bytes = min(sc.off, r.seg.size) - d.Offset
+	d.Bytes = max(0, min(r.sc.off, r.seg.size)-d.Offset)
+	r.seq = max(r.seq, d.Last)
+	r.pos.seq = max(r.pos.seq, d.Last)
+	r.reached()
 	return next > 0, r.yield(Record{}, d)
+}
+
+// blank reports whether nothing has been written where the scanner stands. Who
+// looks again and again need not search the rest each time.
+func (r *logReader) blank() bool {
+	b, err := r.sc.peek(recordSize)
+	return err == nil && zeros(b) == len(b)
+}
+
+// written reports whether the bytes at off, which did not verify, do so now: the
+// process that writes was just at it. Then the scanner stands there again.
+func (r *logReader) written(off int64) bool {
+	behind := r.sc.off
+	r.sc.off, r.sc.buf = off, r.sc.buf[:0]
+	if _, _, err := r.sc.next(); err != nil {
+		r.sc.off = behind
+		return false
+	}
+	r.sc.off = off
+	return true
 }

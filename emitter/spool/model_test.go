@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ type model struct {
 	disk    *memDisk
 	s       *Spool
 	n       int               // payloads made
+	noted   int               // of those the last one that was acknowledged
 	acked   map[uint64]string // Append returned nil
 	seen    map[uint64]string // read or acknowledged: a seq has one content for ever
 	cursors map[string]*modelCursor
@@ -91,6 +93,8 @@ func (m *model) check(t *rapid.T) {
 		t.Fatal(err)
 	}
 	pos, prev, holes := m.s.Stats().First-1, Hash{}, map[uint64]bool{}
+	damaged := false
+	numbers := map[int]int{} // of the payloads in the log, and how often
 	if pos > m.floor {
 		t.Fatalf("the log begins after seq %d, and %d is not confirmed by all", pos, m.floor+1)
 	}
@@ -118,8 +122,16 @@ func (m *model) check(t *rapid.T) {
 			}
 			maps.DeleteFunc(holes, func(seq uint64, _ bool) bool { return g.First <= seq && seq <= g.Last })
 		}
+		if !r.Gap {
+			n := 0
+			_, _ = fmt.Sscanf(string(r.Payload), "payload %d", &n)
+			numbers[n]++
+		} else if bytes.Contains(r.Payload, []byte(CauseDamaged)) || bytes.Contains(r.Payload, []byte(CauseTorn)) {
+			damaged = true
+		}
 		pos, prev = r.Seq, r.Link(l.Stream())
 	}
+	m.checkNote(t, numbers, damaged)
 	if len(holes) > 0 {
 		t.Fatalf("no gap record behind them tells the holes %v", slices.Sorted(maps.Keys(holes)))
 	}
@@ -128,6 +140,30 @@ func (m *model) check(t *rapid.T) {
 			t.Fatalf("seq %d was acknowledged, and the log ends at %d", seq, pos)
 		}
 	}
+}
+
+// checkNote compares the note, which every Append brings and which says which
+// payload was its last, with the payloads in the log: none that it tells of is
+// missing, and none comes twice unless the log is damaged.
+func (m *model) checkNote(t *rapid.T, numbers map[int]int, damaged bool) {
+	noted := 0
+	if note := m.s.Note("at"); note != nil {
+		_, _ = fmt.Sscan(string(note), &noted)
+	}
+	if noted < m.noted {
+		t.Fatalf("the note tells of payload %d, and %d was acknowledged", noted, m.noted)
+	}
+	for n := m.noted + 1; n <= noted; n++ {
+		if numbers[n] == 0 {
+			t.Fatalf("the note tells of payload %d, and %d is not in the log", noted, n)
+		}
+	}
+	for n, times := range numbers {
+		if (times > 1 || n > noted) && !damaged {
+			t.Fatalf("payload %d is %d times in the log, and the note tells of %d", n, times, noted)
+		}
+	}
+	m.n, m.noted = noted, noted
 }
 
 func (m *model) payload(size int) []byte {
@@ -140,10 +176,12 @@ func (m *model) append(t *rapid.T) {
 	for range rapid.SampledFrom([]int{1, 1, 1, 2, 5}).Draw(t, "payloads") {
 		payloads = append(payloads, m.payload(rapid.SampledFrom([]int{0, 10, 400, 3000, 20000}).Draw(t, "size")))
 	}
-	first, err := m.s.Append(t.Context(), Ordinary, payloads...)
+	first, err := m.s.AppendNoted(t.Context(), Ordinary, []Note{{"at", fmt.Append(nil, m.n)}}, payloads...)
 	if err != nil {
+		m.n = m.noted // they come again
 		return
 	}
+	m.noted = m.n
 	for i, p := range payloads {
 		seq := first + uint64(i)
 		if was, ok := m.seen[seq]; ok {

@@ -28,7 +28,7 @@ type Policy uint8
 const (
 	DropNewest Policy = iota // Append fails; what was not stored takes its seqs and is told by a gap record
 	DropOldest               // the oldest segment goes, confirmed or not, and is told by a gap record
-	Refuse                   // Append fails and nothing is lost: the caller keeps what it has
+	Refuse                   // Append fails and nothing is lost: the caller keeps what it has, also when the disk fails
 )
 
 // Defaults and bounds of [Options].

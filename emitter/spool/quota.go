@@ -90,11 +90,12 @@ func (s *Spool) refuse(n int, err error) {
 		s.stats.FullSince = time.Now()
 		s.opt.Log.Error("the spool is full", "dir", s.dir, "error", err)
 	}
-	if s.opt.Full == Refuse {
+	switch {
+	case s.opt.Full == Refuse:
 		s.stats.Refused += uint64(n)
-		return
+	case n > 0:
+		s.lose(uint64(n), err)
 	}
-	s.lose(uint64(n), err)
 }
 
 // lose gives n events that are not stored their seqs, and notes the gap.
@@ -106,11 +107,15 @@ func (s *Spool) lose(n uint64, err error) {
 
 // loseRange notes n lost events among the seqs from first to last.
 func (s *Spool) loseRange(first, last, n uint64, err error) {
-	s.stats.Dropped += n
 	cause := CauseWrite
-	if errors.Is(err, ErrFull) {
+	switch {
+	case s.opt.Full == Refuse:
+		s.stats.Refused += n
+		cause, n = CauseReturned, 0
+	case errors.Is(err, ErrFull):
 		cause = CauseFull
 	}
+	s.stats.Dropped += n
 	s.gaps.add(Gap{First: first, Last: last, Count: n, Cause: cause})
 }
 
@@ -201,9 +206,27 @@ func (s *Spool) forgetSegment(seg *segment) {
 	}
 }
 
+// outgrown begins a segment where the only one is of a time with a larger quota
+// and every cursor has passed it: it fills the quota, and could not be removed
+// while it is the last, which tells where the chain goes on. It says whether that
+// was so.
+func (s *Spool) outgrown() bool {
+	s.mu.Lock()
+	low, ok := s.lowest()
+	due := ok && !s.closed && s.current == nil && len(s.segments) == 1 && low >= s.durable.seq &&
+		s.used()+s.margin() > s.limit(Ordinary) && !s.fault.waits(time.Now())
+	s.begin = s.begin || due
+	s.mu.Unlock()
+	if due {
+		_ = s.flush() // what keeps it from that is in fault
+	}
+	return due
+}
+
 // trim removes the segments that every cursor has passed, once the marks that
 // say so are on disk.
 func (s *Spool) trim() {
+	s.outgrown()
 	s.trimming.Lock()
 	defer s.trimming.Unlock()
 	s.mu.Lock()
@@ -254,11 +277,18 @@ func measureAside(d disk, dir string) (sum int64) {
 		if e.IsDir() {
 			sum += measureAside(d, filepath.Join(dir, e.Name()))
 		} else if info, err := e.Info(); err == nil && !strings.HasSuffix(e.Name(), segmentSuffix) {
-			sum += info.Size()
+			sum += onDisk(info.Size())
 		}
 	}
 	return sum
 }
+
+// block is what file systems give to files, in bytes.
+const block = 4096
+
+// onDisk returns what a file of n bytes takes: many small dead letters take much
+// more than they hold.
+func onDisk(n int64) int64 { return (n + block - 1) / block * block }
 
 // asideShare is the part of the quota by which SetAside may pass it: what is set
 // aside lets a cursor go on, which makes room.
@@ -284,7 +314,7 @@ func (s *Spool) SetAside(folder, name string, data []byte) error {
 	}
 	dir := filepath.Join(s.dir, folder)
 	s.mu.Lock()
-	full := s.used()+int64(len(data)) > s.opt.MaxSize+s.opt.MaxSize/asideShare
+	full := s.used()+onDisk(int64(len(data))) > s.opt.MaxSize+s.opt.MaxSize/asideShare
 	err := s.fullError(Preferred)
 	s.mu.Unlock()
 	if full {
@@ -293,7 +323,7 @@ func (s *Spool) SetAside(folder, name string, data []byte) error {
 	before := s.sizeOf(filepath.Join(dir, name))
 	n, err := s.replace(dir, name, bytes.NewReader(data))
 	s.mu.Lock()
-	s.aside += n - before
+	s.aside += onDisk(n) - onDisk(before)
 	s.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("set aside: %w", err)

@@ -18,7 +18,7 @@ const MaxPayload = 1 << 20
 //	 4  length   u32   of the payload, at most MaxPayload
 //	 8  seq      u64   from 1, growing, never used twice
 //	16  time     i64   when it was appended, ns since 1970
-//	24  class    u8    1 event, 2 gap, 3 end
+//	24  class    u8    1 event, 2 gap, 3 end, 4 note
 //	25  flags    u8    1: the next record belongs to the same Append
 //	26  zero     u16
 //	28  prev     32 B  hash of the record before this one, zeros before the first
@@ -30,7 +30,8 @@ type class uint8
 const (
 	classEvent class = 1
 	classGap   class = 2
-	classEnd   class = 3 // the segment was closed on purpose; repeats the seq before it, has no payload
+	classEnd   class = 3 // the segment was closed on purpose; repeats seq and hash of the record before it, has no payload
+	classNote  class = 4 // notes; repeats seq and hash of the record before it
 )
 
 const flagMore = 1
@@ -100,6 +101,9 @@ type Record struct {
 // Link returns the record's own hash.
 func (r *Record) Link(stream Stream) Hash { return Link(stream, r.Prev, r.Seq, r.Payload) }
 
+// repeats reports whether the record has no seq of its own.
+func (h *header) repeats() bool { return h.class == classEnd || h.class == classNote }
+
 // header is the part of a record before its payload.
 type header struct {
 	crc    uint32
@@ -156,7 +160,7 @@ func parseHeader(b []byte) (h header, ok bool) {
 	h.time = int64(binary.LittleEndian.Uint64(b[16:]))
 	h.class, h.flags = class(b[24]), b[25]
 	copy(h.prev[:], b[28:])
-	ok = h.length <= MaxPayload && h.class >= classEvent && h.class <= classEnd &&
+	ok = h.length <= MaxPayload && h.class >= classEvent && h.class <= classNote &&
 		h.flags <= flagMore && b[26] == 0 && b[27] == 0
 	return h, ok
 }

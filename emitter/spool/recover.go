@@ -92,7 +92,7 @@ func (seg *segment) inspect(d disk, dir string) (*segmentHeader, error) {
 	h, err := readSegmentHeader(f)
 	switch {
 	case err == nil:
-		seg.room = h.size
+		seg.room, seg.created = h.size, h.created
 	case !errors.Is(err, ErrVersion):
 		err = errHeader // also if the disk cannot read it
 	}

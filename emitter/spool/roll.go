@@ -14,32 +14,45 @@ func (s *Spool) roll(need int, mayDrop bool) error {
 	s.aside = aside
 	room := s.opt.MaxSize - s.used()
 	h := &segmentHeader{first: s.durable.seq + 1, created: time.Now(), stream: s.stream, prev: s.durable.hash}
+	notes := s.notes.list()
 	s.mu.Unlock()
-	least := max(int64(need)+recordsFrom, min(minRoom, s.opt.segmentSize))
+	carried := carriedNotes(notes, h)
+	least := max(int64(need+len(carried))+recordsFrom, min(minRoom, s.opt.segmentSize))
 	size, err := s.allowance(max(least, min(s.opt.segmentSize, room)), least, mayDrop)
 	if err != nil {
 		return err
 	}
 	s.number++ // also after a failure: a name is never tried twice
 	h.number, h.size = s.number, size
-	f, sparse, err := createSegment(s.disk, s.dir, h)
+	seed := seedOf(s.stream, h.number)
+	sign(carried, seed)
+	f, sparse, err := createSegment(s.disk, s.dir, h, carried)
 	if err != nil {
 		s.count(&s.stats.WriteErrors)
 		return fmt.Errorf("new segment: %w", err)
 	}
 	seg := &segment{
 		name: segmentName(h.number, h.first), number: h.number, first: h.first,
-		seed: seedOf(s.stream, h.number), room: size, end: recordsFrom,
+		seed: seed, room: size, from: recordsFrom + int64(len(carried)), end: recordsFrom + int64(len(carried)),
 	}
 	s.zeroed = 0
 	old, oldSeg := s.active, s.current
 	s.mu.Lock()
 	s.active, s.current, s.sparse, s.spoiled = f, seg, sparse, false
 	s.segments = append(s.segments, seg)
-	s.resize(seg, recordsFrom)
+	s.resize(seg, seg.from)
 	s.mu.Unlock()
 	s.retire(old, oldSeg)
 	return nil
+}
+
+// carriedNotes returns the record, not signed yet, with which a segment begins: it
+// holds the notes, so that those in older segments need not be kept.
+func carriedNotes(notes []Note, h *segmentHeader) []byte {
+	if len(notes) == 0 {
+		return nil
+	}
+	return appendRecord(nil, &header{seq: h.first - 1, time: h.created.UnixNano(), class: classNote, prev: h.prev}, appendNotes(nil, notes))
 }
 
 // allowance returns how many of the wished bytes may be taken so that MinFree
@@ -69,11 +82,11 @@ func (s *Spool) retire(f file, seg *segment) {
 	if f == nil {
 		return
 	}
-	if seg.end > recordsFrom {
+	if seg.end > seg.from {
 		_ = f.Truncate(seg.end) // what stays behind end is never read
 	}
 	f.Close()
-	if seg.end == recordsFrom {
+	if seg.end == seg.from {
 		s.discard(seg)
 	}
 }

@@ -69,9 +69,10 @@ func (s *scanner) peek(n int) ([]byte, error) {
 	return s.buf[from : from+n], nil
 }
 
-// fill reads a window from off on, of n bytes at least where there are so many.
+// fill reads a window from off on, of n bytes at least where there are so many. A
+// segment that another process is just making ends before its first record.
 func (s *scanner) fill(n int) error {
-	size := int(min(int64(max(n, scanWindow)), s.end-s.off))
+	size := int(max(0, min(int64(max(n, scanWindow)), s.end-s.off)))
 	if cap(s.buf) < size {
 		s.buf = make([]byte, size)
 	}
@@ -86,8 +87,8 @@ func (s *scanner) fill(n int) error {
 
 // resync moves the scanner from bytes that do not verify to the next record
 // that does, with a seq from first to before limit, and returns that seq: all
-// before it that have not been read are lost. The record that closes a segment
-// counts as the seq after the one that it repeats. If there is no record, the
+// before it that have not been read are lost. A record that repeats a seq counts
+// as the one after it. If there is no record, the
 // scanner stands at its end and the result is 0.
 func (s *scanner) resync(first, limit uint64) (uint64, error) {
 	budget := maxResync * (s.end - s.off)
@@ -105,7 +106,7 @@ func (s *scanner) resync(first, limit uint64) (uint64, error) {
 		}
 		h, ok := parseHeader(b)
 		next := h.seq
-		if h.class == classEnd {
+		if h.repeats() {
 			next++
 		}
 		if !ok || next < first || h.seq >= limit {

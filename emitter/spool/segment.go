@@ -37,13 +37,16 @@ const (
 	recordsFrom   = 4096 // a block of its own, so that no write of a record touches the header
 )
 
-// segment is one file of the log. Its name, number and first are immutable.
+// segment is one file of the log. Its name, number, first and created are immutable.
 type segment struct {
 	name   string
 	number uint64
 	first  uint64 // records before this one stand in earlier segments
 	seed   uint32
 	room   int64 // records are written up to here
+	from   int64 // and from here on: what stands before are notes; of a segment that this process made
+
+	created time.Time // by the header; zero where it was not read
 
 	size int64 // bytes that count against the quota; guarded by Spool.mu, as is end
 	end  int64 // records are read up to here
@@ -120,16 +123,17 @@ func readSegmentHeader(f file) (*segmentHeader, error) {
 	return h, nil
 }
 
-// createSegment makes a segment that is on disk with its name when it returns.
+// createSegment makes a segment, with what its records begin with, that is on disk
+// with its name when it returns.
 // Where the file system can, its blocks are its own from then on; sparse says
 // that it cannot. On an error nothing is left behind, as far as that is possible.
-func createSegment(d disk, dir string, h *segmentHeader) (f file, sparse bool, err error) {
+func createSegment(d disk, dir string, h *segmentHeader, begin []byte) (f file, sparse bool, err error) {
 	path := filepath.Join(dir, segmentName(h.number, h.first))
 	f, err = d.Create(path)
 	if err != nil {
 		return nil, false, err
 	}
-	sparse, err = prepareSegment(f, h)
+	sparse, err = prepareSegment(f, h, begin)
 	if err == nil {
 		err = d.SyncDir(dir)
 	}
@@ -141,12 +145,17 @@ func createSegment(d disk, dir string, h *segmentHeader) (f file, sparse bool, e
 	return f, sparse, nil
 }
 
-func prepareSegment(f file, h *segmentHeader) (sparse bool, err error) {
+func prepareSegment(f file, h *segmentHeader, begin []byte) (sparse bool, err error) {
 	if sparse, err = f.Allocate(h.size); err != nil {
 		return false, err
 	}
 	if _, err := f.WriteAt(h.encode(), 0); err != nil {
 		return false, err
+	}
+	if len(begin) > 0 {
+		if _, err := f.WriteAt(begin, recordsFrom); err != nil {
+			return false, err
+		}
 	}
 	return sparse, f.Sync()
 }

@@ -45,12 +45,15 @@ type Spool struct {
 	moved      chan struct{}
 	fault      fault
 	gaps       gaps
+	notes      noteSet // on disk
+	pending    noteSet // and with what has been encoded
 	told       map[damageKey]bool
 	marks      map[string]*mark
 	aside      int64 // bytes in the folder besides segments
 	closed     bool
 	flushing   *time.Timer // commits what nobody waits for; nil: there is nothing
 	known      bool        // the folder named its stream when it was opened
+	begin      bool        // the next commit begins a segment, whatever it has to write
 	looked     time.Time   // when it was last looked for room
 	stats      Stats
 	linker     *linker
@@ -79,7 +82,7 @@ type position struct {
 func Open(dir string, opt Options) (*Spool, error) {
 	s := &Spool{
 		dir: dir, opt: opt.withDefaults(), linker: newLinker(), gathering: newGroup(nil),
-		told: map[damageKey]bool{}, marks: map[string]*mark{},
+		told: map[damageKey]bool{}, marks: map[string]*mark{}, notes: noteSet{}, pending: noteSet{},
 	}
 	s.disk = s.opt.disk
 	if err := s.disk.MkdirAll(filepath.Join(dir, cursorDir)); err != nil {
@@ -97,6 +100,9 @@ func Open(dir string, opt Options) (*Spool, error) {
 	if err := s.recover(); err != nil {
 		unlock()
 		return nil, fmt.Errorf("open spool %s: %w", dir, err)
+	}
+	if s.outgrown() {
+		s.trim()
 	}
 	return s, nil
 }

@@ -9,7 +9,7 @@ type Stats struct {
 	Commits        uint64 // writes and syncs that stored them
 	Dropped        uint64 // events lost: no room, or the disk took them nowhere; told by gap records
 	DroppedOldest  uint64 // events removed before every cursor had confirmed them
-	Refused        uint64 // events that the policy Refuse left to the caller
+	Refused        uint64 // events that the policy Refuse left to the caller, also when the disk failed
 	DamagedRecords uint64 // seqs whose records do not verify, at most so many are lost
 	Damaged        uint64 // places where records do not verify
 	TornTails      uint64 // ends of the log that did not verify at the start

@@ -19,6 +19,7 @@ type tail struct {
 	closed  bool   // a record says that this is the end
 	reach   uint64 // a later segment begins with this seq; 0: unknown
 	holes   []damage
+	notes   []Note
 }
 
 // maxSkip bounds how far a seq can be ahead of the last one that verifies.
@@ -54,6 +55,8 @@ func (s *Spool) recoverTail() error {
 		s.setEnd(t.last)
 		s.seq = max(s.seq, t.top)
 		t.seg.end = t.end
+		s.notes.apply(t.notes)
+		s.pending.apply(t.notes)
 		for _, hole := range t.holes {
 			s.noteDamage(hole)
 		}
@@ -201,8 +204,13 @@ func (s *Spool) scanTail(t *tail, sc *scanner) {
 				open = &before
 			}
 			t.records++
-			t.last = position{seq: h.seq, hash: s.linker.link(s.stream, h.prev, h.seq, payload)}
 			t.end = sc.off
+			if h.class == classNote {
+				t.last = position{seq: h.seq, hash: h.prev}
+				t.notes = append(t.notes, parseNotes(payload)...)
+			} else {
+				t.last = position{seq: h.seq, hash: s.linker.link(s.stream, h.prev, h.seq, payload)}
+			}
 			continue
 		case !errors.Is(err, errInvalid) && !errors.Is(err, io.EOF):
 			s.opt.Log.Error("the spool cannot be read", "dir", s.dir, "segment", t.seg.name, "offset", sc.off, "error", err)
@@ -213,6 +221,9 @@ func (s *Spool) scanTail(t *tail, sc *scanner) {
 			break
 		}
 		hole.to, hole.last = sc.off, next-1
+		if open != nil { // notes count with the whole Append only
+			t.notes = open.notes
+		}
 		t.holes, open = append(t.holes, hole), nil
 	}
 	if open != nil {

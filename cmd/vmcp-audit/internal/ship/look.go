@@ -1,0 +1,286 @@
+package ship
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
+)
+
+// look looks through the folders, and brings the sources in line with them if
+// anything has changed.
+func (s *Shipper) look(ctx context.Context) error {
+	now := time.Now()
+	paths, err := expand(s.opt.Inputs)
+	if err != nil {
+		return err
+	}
+	found := candidates(paths)
+	if !s.opt.Follow && s.looked.IsZero() {
+		if err := allThere(paths, found); err != nil {
+			return err
+		}
+	}
+	due := !s.again.IsZero() && !now.Before(s.again)
+	if !s.looked.IsZero() && !due && sameFiles(s.found, found) && s.allIntact() {
+		s.looked = now
+		return nil
+	}
+	since := s.positions.looked()
+	if s.looked.After(since) {
+		since = s.looked
+	}
+	s.again, s.found = time.Time{}, found
+	m := &matching{Shipper: s, found: found, families: paths}
+	m.keepIntact()
+	m.matchIDs()
+	m.matchHeads()
+	if m.findGone(now) {
+		m.takeNew(since)
+		s.looked = now // else what is new is still to be found
+	}
+	if err := m.open(); err != nil {
+		return err
+	}
+	return s.settle(ctx, m.gone)
+}
+
+// allThere names the first file that is not: without Follow nobody waits for it.
+func allThere(paths []string, found []*candidate) error {
+	if len(paths) == 0 {
+		return fmt.Errorf("no file matches: %w", os.ErrNotExist)
+	}
+	for _, path := range paths {
+		if slices.ContainsFunc(found, func(c *candidate) bool { return c.path == path || c.family == path }) {
+			continue
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() && !info.IsDir() {
+			return fmt.Errorf("%s is no regular file; what comes from a pipe is shipped with the input -", path)
+		}
+		if info.IsDir() {
+			return fmt.Errorf("%s is a folder; name the files, as %s", path, strings.TrimSuffix(path, "/")+"/*.log")
+		}
+	}
+	return nil
+}
+
+func (s *Shipper) allIntact() bool {
+	return !slices.ContainsFunc(s.sources, func(src *source) bool { return src.broken || src.intact() != nil })
+}
+
+// matching finds for each position the file that it is of.
+type matching struct {
+	*Shipper
+	found    []*candidate
+	families []string
+	placed   map[*position]*candidate
+	gone     []*position // whose files are not there any more
+}
+
+// keepIntact goes on with the files that are open and what they were, wherever
+// their names have gone.
+func (m *matching) keepIntact() {
+	m.placed = map[*position]*candidate{}
+	var kept []*source
+	for _, src := range m.sources {
+		if src.broken || src.intact() != nil {
+			src.close()
+			continue
+		}
+		kept = append(kept, src)
+		src.know()
+		if c := byID(m.found, src.pos); c != nil {
+			m.place(src.pos, c)
+			src.c = c
+		} else {
+			m.placed[src.pos] = src.c
+		}
+	}
+	m.sources = kept
+}
+
+func (m *matching) place(p *position, c *candidate) {
+	c.claimed, p.gone = true, time.Time{}
+	m.placed[p] = c
+	if p.Path != c.path || p.File != c.id {
+		p.Path, p.File, p.dirty = c.path, c.id, true
+	}
+}
+
+func (m *matching) matchIDs() {
+	for _, p := range m.positions.all {
+		if m.placed[p] != nil {
+			continue
+		}
+		if c := byID(m.found, p); c != nil && c.holds(p) {
+			m.place(p, c)
+		}
+	}
+}
+
+// matchHeads finds the copies of files that are gone or were cut.
+func (m *matching) matchHeads() {
+	for _, p := range m.positions.all {
+		if m.placed[p] != nil {
+			continue
+		}
+		if c := byHead(m.found, p); c != nil {
+			m.opt.Log.Info("an input was rotated and is found again", "was", p.Path, "now", c.path, "offset", p.Offset)
+			m.place(p, c)
+		}
+	}
+}
+
+// findGone notes the positions whose files are not there any more. It is false
+// as long as that may be since names are just being changed: then nothing is new
+// for now.
+func (m *matching) findGone(now time.Time) bool {
+	sure := !slices.ContainsFunc(m.found, func(c *candidate) bool { return c.moved })
+	for _, p := range m.positions.all {
+		if m.placed[p] != nil || !slices.Contains(m.families, p.Family) {
+			continue
+		}
+		if p.gone.IsZero() {
+			p.gone = now
+		}
+		unread := p.Offset == 0 && p.Size == 0
+		if p.Done || unread || now.Sub(p.gone) >= m.opt.patience {
+			m.gone = append(m.gone, p)
+		} else {
+			sure = false
+		}
+	}
+	if !sure {
+		m.gone = nil
+		m.again = now
+	}
+	return sure
+}
+
+// takeNew begins with the files that are named, and with generations of them that
+// were changed since the folders were looked through and that nobody knew. A copy
+// of what is being read is not read.
+func (m *matching) takeNew(since time.Time) {
+	for _, c := range m.found {
+		generation := c.path != c.family
+		if c.claimed || generation && m.isCopy(c) {
+			continue
+		}
+		missed := !since.IsZero() && !c.changed.Before(since.Add(-clockGap))
+		if !c.named && !missed {
+			continue
+		}
+		if generation && len(c.head()) < sureSize { // it is being written, or has no line
+			if m.opt.Follow {
+				m.again = time.Now().Add(clockGap)
+			}
+			continue
+		}
+		if !c.named {
+			m.opt.Log.Info("an input was rotated while nobody looked", "file", c.path)
+		}
+		m.place(m.positions.add(c), c)
+	}
+}
+
+// isCopy reports whether the file begins as one that is known does.
+func (m *matching) isCopy(c *candidate) bool {
+	for _, p := range m.positions.all {
+		d, head := m.placed[p], []byte(nil)
+		i := slices.IndexFunc(m.sources, func(src *source) bool { return src.pos == p })
+		switch {
+		case d == c:
+			continue
+		case i >= 0:
+			head = m.sources[i].head
+		case d != nil:
+			head = d.head()
+		}
+		n := min(len(head), len(c.head()))
+		if n >= sureSize && bytes.Equal(head[:n], c.head()[:n]) || p.sure() && p.begins(c.head()) {
+			return true
+		}
+	}
+	return false
+}
+
+// open opens the files that may have more, and puts the sources in order.
+func (m *matching) open() error {
+	for _, p := range m.positions.all {
+		c := m.placed[p]
+		opened := slices.ContainsFunc(m.sources, func(src *source) bool { return src.pos == p })
+		if c == nil || opened || p.Done && (c.compressed() || c.size <= p.Offset) {
+			continue
+		}
+		src, err := openSource(p, c)
+		switch {
+		case err == nil:
+			m.sources = append(m.sources, src)
+		case errors.Is(err, errMoved), errors.Is(err, errCut):
+			m.again = time.Now()
+		case m.opt.Follow:
+			m.opt.Log.Warn("an input cannot be read; it is tried again", "file", c.path, "error", err)
+			m.again = time.Now().Add(clockGap)
+		default:
+			return fmt.Errorf("%s: %w", c.path, err)
+		}
+	}
+	slices.SortStableFunc(m.sources, func(a, b *source) int {
+		return compareSources(a, b, m.found)
+	})
+	return nil
+}
+
+// compareSources puts those first that have no name any more.
+func compareSources(a, b *source, found []*candidate) int {
+	if c := strings.Compare(a.pos.Family, b.pos.Family); c != 0 {
+		return c
+	}
+	return slices.Index(found, a.c) - slices.Index(found, b.c)
+}
+
+// settle stores the positions as they are now, and tells of files that are gone
+// before they were read to their end.
+func (s *Shipper) settle(ctx context.Context, gone []*position) error {
+	var notes []spool.Note
+	var losses []*emitter.Event
+	for _, p := range gone {
+		notes = append(notes, spool.Note{Key: p.key})
+		s.positions.all = slices.DeleteFunc(s.positions.all, func(q *position) bool { return p == q })
+		if p.Done || p.Offset == 0 && p.Size == 0 {
+			continue
+		}
+		s.lost.Add(1)
+		s.opt.Log.Error("an input was cut or is gone; what stood there behind the offset is lost", "file", p.Path, "offset", p.Offset, "line", p.Line)
+		losses = append(losses, lossOf(p))
+	}
+	for _, p := range s.positions.all {
+		if p.dirty {
+			notes = append(notes, s.noteOf(p))
+			p.dirty = false
+		}
+	}
+	if len(notes) == 0 {
+		return nil
+	}
+	return s.insist(ctx, func() error { return s.em.EmitNoted(ctx, notes, losses...) })
+}
+
+// lossOf returns the event that tells of a file that was not read to its end.
+func lossOf(p *position) *emitter.Event {
+	e := emitter.NewLoss(emitter.Loss{Cause: emitter.LossInput})
+	e.Target.Type, e.Target.Name = "file", p.Path
+	e.Metadata.Extra.ErrorMessage = fmt.Sprintf("cut or gone behind offset %d, line %d", p.Offset, p.Line)
+	return e
+}

@@ -1,0 +1,473 @@
+package ship
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bench is a folder with a log, and the spool that it is shipped to.
+type bench struct {
+	t    *testing.T
+	dir  string
+	log  string
+	size int64 // of the spool
+	said bytes.Buffer
+}
+
+func newBench(t *testing.T) *bench {
+	dir := t.TempDir()
+	return &bench{t: t, dir: dir, log: filepath.Join(dir, "audit.log")}
+}
+
+// line returns a line with its end; every third one is ToolHive's.
+func line(id string) string {
+	if len(id)%3 == 0 {
+		return `{"type":"mcp_ping","logged_at":"2026-11-22T13:39:50.678146559Z","outcome":"success","audit_id":"` + id + `"}` + "\n"
+	}
+	return `{"schema":"1.0","audit_id":"` + id + `","type":"mcp_ping","stage":"completed","logged_at":"2026-01-02T03:04:05.000000Z","outcome":"success"}` + "\n"
+}
+
+func (b *bench) must(_ any, err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) append(path, text string) {
+	b.t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	b.must(f, err)
+	b.must(f.WriteString(text))
+	b.must(nil, f.Close())
+}
+
+func (b *bench) rename(from, to string) { b.t.Helper(); b.must(nil, os.Rename(from, to)) }
+
+func (b *bench) zip(path string) {
+	b.t.Helper()
+	text, err := os.ReadFile(path)
+	b.must(nil, err)
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	b.must(z.Write(text))
+	b.must(nil, z.Close())
+	b.must(nil, os.WriteFile(path+".gz", out.Bytes(), 0o600))
+	b.must(nil, os.Remove(path))
+}
+
+// copyCut is what copytruncate does.
+func (b *bench) copyCut(to string) {
+	b.t.Helper()
+	text, err := os.ReadFile(b.log)
+	b.must(nil, err)
+	b.must(nil, os.WriteFile(to, text, 0o600))
+	b.must(nil, os.Truncate(b.log, 0))
+}
+
+// open opens the spool, with a cursor that keeps everything.
+func (b *bench) open() (*spool.Spool, *emitter.Emitter) {
+	b.t.Helper()
+	sp, err := spool.Open(filepath.Join(b.dir, "spool"), spool.Options{MaxSize: b.size, MinFree: -1, Full: spool.Refuse, Gap: emitter.GapPayload(emitter.Options{})})
+	b.must(sp, err)
+	c, err := sp.Cursor("hold")
+	b.must(c, err)
+	b.must(nil, c.Close())
+	em, err := emitter.New(sp, emitter.Options{})
+	b.must(em, err)
+	return sp, em
+}
+
+func (b *bench) options(inputs ...string) Options {
+	if len(inputs) == 0 {
+		inputs = []string{b.log}
+	}
+	return Options{
+		Inputs: inputs, Log: slog.New(slog.NewTextHandler(io.MultiWriter(&b.said, b.t.Output()), nil)),
+		poll: 2 * time.Millisecond, drain: 50 * time.Millisecond, patience: 20 * time.Millisecond,
+	}
+}
+
+// ship runs without Follow and returns what was counted.
+func (b *bench) ship(inputs ...string) Stats {
+	b.t.Helper()
+	sp, em := b.open()
+	s := New(em, sp, b.options(inputs...))
+	b.must(nil, s.Run(b.t.Context()))
+	b.must(nil, sp.Close())
+	return s.Stats()
+}
+
+// stored returns the ids of the events in the spool, in order; of losses their
+// cause and place.
+func (b *bench) stored() (ids []string) {
+	b.t.Helper()
+	l, err := spool.OpenLog(filepath.Join(b.dir, "spool"))
+	b.must(l, err)
+	for r, err := range l.Records() {
+		b.must(nil, err)
+		e, err := emitter.Decode(r.Payload)
+		b.must(nil, err)
+		if e.Type == emitter.TypeAuditLoss {
+			e.AuditID = e.Loss.Cause + " " + filepath.Base(e.Target.Name) + " " + e.Metadata.Extra.ErrorMessage
+		}
+		ids = append(ids, e.AuditID)
+	}
+	return ids
+}
+
+func (b *bench) want(ids ...string) {
+	b.t.Helper()
+	if diff := cmp.Diff(ids, b.stored()); diff != "" {
+		b.t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// kept returns what was kept aside.
+func (b *bench) kept() (all []Aside) {
+	b.t.Helper()
+	paths, err := filepath.Glob(filepath.Join(b.dir, "spool", AsideDir, "*.jsonl"))
+	b.must(paths, err)
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		b.must(nil, err)
+		for dec := json.NewDecoder(bytes.NewReader(text)); dec.More(); {
+			var a Aside
+			b.must(nil, dec.Decode(&a))
+			if a.Time.IsZero() {
+				b.t.Error("no time")
+			}
+			a.Time = time.Time{}
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+func TestEveryKindOfLine(t *testing.T) {
+	b := newBench(t)
+	good, crlf := line("a"), strings.TrimSuffix(line("bb"), "\n")+"\r\n"
+	long := strings.Repeat("x", MaxLine+10) + "\n"
+	bad, binary, half := "{\"type\":1}\n", "\"\xff\"\n", `{"schema":"1.0",`
+	b.append(b.log, good+"\n \r\n"+crlf+bad+line("ccc")+binary+long+line("dddd")+half)
+	st := b.ship()
+	b.want("a", "bb", "ccc", "dddd")
+	at := func(before ...string) int64 { return int64(len(strings.Join(before, ""))) }
+	want := []Aside{
+		{Input: b.log, Offset: at(good, "\n \r\n", crlf), Line: 5, Reason: "decode ToolHive line: no type", Text: strings.TrimSpace(bad)},
+		{Input: b.log, Offset: at(good, "\n \r\n", crlf, bad, line("ccc")), Line: 7, Reason: "invalid UTF-8", Raw: []byte("\"\xff\"")},
+	}
+	from := at(good, "\n \r\n", crlf, bad, line("ccc"), binary)
+	const tooLong = "line is longer than 1048576 bytes"
+	want = append(want,
+		Aside{Input: b.log, Offset: from, Line: 8, Part: true, Reason: tooLong, Text: long[:MaxLine]},
+		Aside{Input: b.log, Offset: from + MaxLine, Line: 8, Part: true, Reason: tooLong, Text: "xxxxxxxxxx"},
+		Aside{Input: b.log, Offset: from + at(long, line("dddd")), Line: 10, Reason: "the last line has no end and is no event", Text: half})
+	if diff := cmp.Diff(want, b.kept()); diff != "" {
+		t.Errorf("-want +got\n%.2000s", diff)
+	}
+	if st.Lines != 9 || st.Events != 4 || st.Aside != 5 || st.Lost != 0 || st.Waits {
+		t.Errorf("%+v", st)
+	}
+	if again := b.ship(); again.Lines+again.Events+again.Aside > 0 {
+		t.Errorf("again: %+v", again)
+	}
+}
+
+// TestLastLine: a last line without an end is taken if it is an event, and not
+// again when its end comes.
+func TestLastLine(t *testing.T) {
+	b := newBench(t)
+	b.append(b.log, line("a")+strings.TrimSuffix(line("b"), "\n"))
+	b.ship()
+	b.append(b.log, "\n"+line("c"))
+	b.ship()
+	b.want("a", "b", "c")
+}
+
+// TestRotatedWhileDown: whatever happened between two runs, the second one goes
+// on where the first one ended.
+func TestRotatedWhileDown(t *testing.T) {
+	for name, tt := range map[string]struct {
+		rotate func(b *bench)
+		want   []string
+	}{
+		"renamed":                 {func(b *bench) { b.rename(b.log, b.log+".1"); b.append(b.log, line("new")) }, []string{"a", "late", "new"}},
+		"renamed, no new one yet": {func(b *bench) { b.rename(b.log, b.log+".1") }, []string{"a", "late"}},
+		"renamed with a date": {
+			func(b *bench) { b.rename(b.log, b.log+"-20261122"); b.append(b.log, line("new")) }, []string{"a", "late", "new"},
+		},
+		"renamed as lumberjack does": {
+			func(b *bench) {
+				b.rename(b.log, filepath.Join(b.dir, "audit-2026-11-22T15-00-00.000.log"))
+				b.append(b.log, line("new"))
+			}, []string{"a", "late", "new"},
+		},
+		"renamed and compressed": {
+			func(b *bench) { b.rename(b.log, b.log+".1"); b.zip(b.log + ".1"); b.append(b.log, line("new")) }, []string{"a", "late", "new"},
+		},
+		"copied and cut":             {func(b *bench) { b.copyCut(b.log + ".1"); b.append(b.log, line("new")) }, []string{"a", "late", "new"}},
+		"copied, cut and compressed": {func(b *bench) { b.copyCut(b.log + ".1"); b.zip(b.log + ".1"); b.append(b.log, line("new")) }, []string{"a", "late", "new"}},
+		"rotated twice": {func(b *bench) {
+			b.rename(b.log, b.log+".2")
+			b.append(b.log+".1", line("between"))
+			b.append(b.log, line("new"))
+		}, []string{"a", "late", "between", "new"}},
+		"rotated twice and compressed": {func(b *bench) {
+			b.rename(b.log, b.log+".2")
+			b.zip(b.log + ".2")
+			b.append(b.log+".1", line("between"))
+			b.zip(b.log + ".1")
+			b.append(b.log, line("new"))
+		}, []string{"a", "late", "between", "new"}},
+		"a copy beside it": {func(b *bench) {
+			text, _ := os.ReadFile(b.log)
+			b.append(b.log+".1", string(text))
+			b.append(b.log, line("new"))
+		}, []string{"a", "late", "new"}},
+		"cut": {
+			func(b *bench) { b.must(nil, os.Truncate(b.log, 0)); b.append(b.log, line("new")) },
+			[]string{"a", fmt.Sprintf("input_lost audit.log cut or gone behind offset %d, line 1", len(line("a"))), "new"},
+		},
+		"gone": {
+			func(b *bench) { b.must(nil, os.Remove(b.log)); b.append(b.log, line("new")) },
+			[]string{"a", fmt.Sprintf("input_lost audit.log cut or gone behind offset %d, line 1", len(line("a"))), "new"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.append(b.log+".9", line("old")) // from before the first run: not asked for
+			past := time.Now().Add(-time.Hour)
+			b.must(nil, os.Chtimes(b.log+".9", past, past))
+			b.append(b.log, line("a"))
+			b.ship()
+			b.append(b.log, line("late"))
+			tt.rotate(b)
+			b.ship()
+			b.ship()
+			b.want(tt.want...)
+		})
+	}
+}
+
+// TestInputs: patterns, files that are compressed from the beginning, and what is
+// no file.
+func TestInputs(t *testing.T) {
+	b := newBench(t)
+	b.append(filepath.Join(b.dir, "1.jsonl"), line("one"))
+	b.append(filepath.Join(b.dir, "2.jsonl"), line("two"))
+	b.append(filepath.Join(b.dir, "3.jsonl"), line("three"))
+	b.zip(filepath.Join(b.dir, "3.jsonl"))
+	b.ship(filepath.Join(b.dir, "*.jsonl*"), filepath.Join(b.dir, "1.jsonl"))
+	b.append(filepath.Join(b.dir, "4.jsonl"), line("four"))
+	b.ship(filepath.Join(b.dir, "*.jsonl*"))
+	b.want("one", "two", "three", "four")
+	for name, input := range map[string]string{"missing": filepath.Join(b.dir, "none"), "no match": filepath.Join(b.dir, "x*"), "folder": b.dir, "device": os.DevNull} {
+		sp, em := b.open()
+		if err := New(em, sp, b.options(input)).Run(t.Context()); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		b.must(nil, sp.Close())
+	}
+}
+
+// follow runs with Follow until stop is called.
+func (b *bench) follow() (s *Shipper, stop func()) {
+	b.t.Helper()
+	sp, em := b.open()
+	opt := b.options()
+	opt.Follow = true
+	s = New(em, sp, opt)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	return s, func() {
+		b.t.Helper()
+		cancel()
+		b.must(nil, <-ended)
+		b.must(nil, sp.Close())
+	}
+}
+
+func (b *bench) until(s *Shipper, events uint64) {
+	b.t.Helper()
+	for end := time.Now().Add(time.Minute); s.Stats().Events < events; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			b.t.Fatalf("waited in vain for %d events: %+v", events, s.Stats())
+		}
+	}
+}
+
+func TestFollow(t *testing.T) {
+	b := newBench(t)
+	s, stop := b.follow() // the file comes later
+	b.append(b.log, line("a")+line("b")[:20])
+	b.until(s, 1)
+	b.append(b.log, line("b")[20:])
+	b.until(s, 2)
+	f, err := os.OpenFile(b.log, os.O_APPEND|os.O_WRONLY, 0)
+	b.must(f, err)
+	b.rename(b.log, b.log+".1")
+	b.append(b.log, line("c"))
+	b.until(s, 3)
+	b.must(f.WriteString(line("late"))) // by a writer that has not noticed
+	b.must(nil, f.Close())
+	b.until(s, 4)
+	b.append(b.log, line("d"))
+	b.until(s, 5)
+	b.copyCut(b.log + ".2")
+	b.append(b.log, line("e"))
+	b.until(s, 6)
+	stop()
+	s, stop = b.follow()
+	b.append(b.log, line("f"))
+	b.until(s, 1)
+	stop()
+	b.want("a", "b", "c", "late", "d", "e", "f")
+}
+
+// TestStdin: what comes is stored at once, and a last line without an end too.
+func TestStdin(t *testing.T) {
+	b := newBench(t)
+	sp, em := b.open()
+	r, w := io.Pipe()
+	opt := b.options(Stdin)
+	opt.Stdin = r
+	s := New(em, sp, opt)
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(t.Context()) }()
+	b.must(io.WriteString(w, line("a")+line("b")[:9]))
+	b.until(s, 1)
+	b.must(io.WriteString(w, line("b")[9:]+"bad\n"+strings.TrimSpace(line("c"))))
+	b.must(nil, w.Close())
+	b.must(nil, <-ended)
+	b.must(nil, sp.Close())
+	b.want("a", "b", "c")
+	if kept := b.kept(); len(kept) != 1 || kept[0].Line != 3 || kept[0].Text != "bad" || kept[0].Input != Stdin {
+		t.Errorf("%+v", kept)
+	}
+}
+
+// TestWaitsWhenFull: with no room in the spool reading waits, and goes on when
+// there is some. Nothing is dropped.
+func TestWaitsWhenFull(t *testing.T) {
+	b := newBench(t)
+	b.size = 1 << 20
+	const total = 12_000
+	var text strings.Builder
+	var want []string
+	for i := range total {
+		want = append(want, fmt.Sprintf("id-%d", i))
+		text.WriteString(line(want[i]))
+	}
+	b.append(b.log, text.String())
+	sp, em := b.open()
+	c, err := sp.Cursor("hold")
+	b.must(c, err)
+	s := New(em, sp, b.options())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(t.Context()) }()
+	for end := time.Now().Add(time.Minute); !s.Stats().Waits; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not wait")
+		}
+	}
+	if st := s.Stats(); st.Events == 0 || st.Events == total {
+		t.Fatalf("%+v", st)
+	}
+	var got []string
+	for len(got) < total {
+		batch, err := c.Next(t.Context(), spool.Limits{Records: 1000})
+		b.must(nil, err)
+		for _, r := range batch {
+			if r.Gap {
+				t.Errorf("gap %s", r.Payload)
+			}
+			e, err := emitter.Decode(r.Payload)
+			b.must(nil, err)
+			got = append(got, e.AuditID)
+		}
+		c.Confirm(batch[len(batch)-1].Seq)
+	}
+	b.must(nil, <-ended)
+	b.must(nil, c.Close())
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%.500s", diff)
+	}
+	if st := sp.Stats(); st.Dropped > 0 || st.Refused == 0 || s.Stats().Waits {
+		t.Errorf("%+v", st)
+	}
+	b.must(nil, sp.Close())
+}
+
+func TestIsGeneration(t *testing.T) {
+	for name, want := range map[string]bool{
+		"audit.log.1": true, "audit.log.12.gz": true, "audit.log-20261122": true, "audit.log-20261122-1200.gz": true,
+		"audit.log.2026-11-22": true, "audit-2026-11-22T15-00-00.000.log": true, "audit-2026-11-22T15-00-00.000.log.gz": true,
+		"audit.log": false, "audit.log.bak": false, "audit.log.gz": false, "audit.log.1.xz": false, "audit.log~": false,
+		"audit2.log": false, "other.log.1": false, "audit.1.log": true, "audit-.log": false, "audit": false,
+	} {
+		if got := isGeneration("audit.log", name); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if isGeneration("audit", "audit1") || !isGeneration("audit", "audit.1") || isGeneration("audit", "audit") {
+		t.Error("a name without a suffix")
+	}
+}
+
+// FuzzSplitter: pieces and their places make up what was read, however it came.
+func FuzzSplitter(f *testing.F) {
+	f.Add("a\n\nb", 1)
+	f.Add("a\r\n", 3)
+	f.Fuzz(func(t *testing.T, text string, n int) {
+		var s splitter
+		in := strings.NewReader(text)
+		n = max(1, n%100)
+		var got strings.Builder
+		line := int64(0)
+		take := func(p piece) {
+			for int64(got.Len()) < p.offset {
+				got.WriteByte('\n')
+			}
+			if line++; p.line != line || p.offset != int64(got.Len()) || bytes.ContainsRune(p.text, '\n') {
+				t.Fatalf("%+v after %q", p, got.String())
+			}
+			got.Write(p.text)
+		}
+		for end := false; !end; {
+			_, err := s.fill(io.LimitReader(in, int64(n)))
+			end = err != nil && in.Len() == 0
+			for p, ok := s.next(); ok; p, ok = s.next() {
+				take(p)
+			}
+		}
+		if p, ok := s.rest(); ok {
+			take(p)
+		}
+		for got.Len() < len(text) {
+			got.WriteByte('\n')
+		}
+		if got.String() != text {
+			t.Fatalf("%q became %q", text, got.String())
+		}
+	})
+}

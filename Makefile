@@ -61,6 +61,7 @@ bench: ## what the audit costs; the spool beside other stores; delivery beside a
 
 docs: ## the generated pages
 	go run ./docs/gen
+	go test -count=1 -run '^TestPage$$' ./cmd/vmcp-audit/internal/vmcp/config -args -update
 
 check: lint test ## what has to pass before a change lands
 

@@ -62,7 +62,7 @@ func (l *loader) checkTypes(key string, types []string) {
 			ok = len(t) <= maxShown && onlyHas(t, func(c byte) bool { return c == '_' || isLowerAlnum(c) })
 		}
 		problem := "lists the unknown event type " + quote(t)
-		if near := nearest(t, l.opt.Known); near != "" {
+		if near := Nearest(t, l.opt.Known); near != "" {
 			problem += ", did you mean " + near + "?"
 		}
 		l.require(key, ok, problem)

@@ -107,7 +107,7 @@ func unknownProblem(key string) string {
 				"), others have 2 to " + strconv.Itoa(MaxDestinations)
 		}
 	}
-	if near := nearest(strings.ToUpper(key), names); near != "" {
+	if near := Nearest(strings.ToUpper(key), names); near != "" {
 		return "is not known, did you mean " + Prefix + near + "?"
 	}
 	return "is not known; `vmcp-audit env` lists every variable"
@@ -160,7 +160,7 @@ func (l *loader) collectFile(v variable) {
 		l.add(v.key, "is set together with "+known[v.fileOf].doc.Name+"; set one of them")
 		return
 	}
-	text, err := readSecret(g.text)
+	text, err := ReadSecret(g.text)
 	if err != nil {
 		l.add(v.key, err.Error())
 		return
@@ -168,9 +168,9 @@ func (l *loader) collectFile(v variable) {
 	l.given[v.fileOf] = given{text, SourceFile, g.text}
 }
 
-// readSecret returns what a file holds without the end of its last line. Its
+// ReadSecret returns what a file holds without the end of its last line. Its
 // errors never show the content.
-func readSecret(path string) (string, error) {
+func ReadSecret(path string) (string, error) {
 	info, err := os.Stat(path) // before it is opened: opening a pipe would wait
 	if err == nil && !info.Mode().IsRegular() {
 		return "", errors.New("is not a regular file")

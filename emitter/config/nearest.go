@@ -3,11 +3,11 @@ package config
 // maxCompared is the longest name, in bytes, that is compared with others.
 const maxCompared = 64
 
-// nearest returns the candidate that name was probably meant to be, the first
+// Nearest returns the candidate that name was probably meant to be, the first
 // of several. It is empty if none is near: at most a third of the name's
 // bytes and no more than three may have to be added, left out, changed or
 // swapped with their neighbour.
-func nearest(name string, candidates []string) string {
+func Nearest(name string, candidates []string) string {
 	if len(name) > maxCompared {
 		return ""
 	}

@@ -4,7 +4,7 @@
 //
 // The wire of the first three is our own: mcp-go's client transports decode
 // what a server sends of its own accord, do not bound what they read, and give
-// a client 30 s to answer; docs/decisions/0010-own-wire-to-back-ends.md has the
+// a client 30 s to answer; docs/decisions/0011-own-wire-to-back-ends.md has the
 // measures.
 package upstream
 

@@ -1,77 +1,96 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
-	"net/url"
-	"regexp"
+	"net/http"
+	"os"
+	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
+	vmcpconfig "github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/config"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/upstream"
+	"github.com/vmcp-audit/vmcp-audit/emitter/config"
 )
 
-var backendName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+// configFlag names the file of the virtual server.
+const configFlag = "config"
 
-// parseBackend reads the value of --backend: NAME=URL or NAME=COMMAND.
-func parseBackend(value string) (upstream.Spec, error) {
-	name, what, ok := strings.Cut(value, "=")
-	if !ok || !backendName.MatchString(name) || strings.TrimSpace(what) == "" {
-		return upstream.Spec{}, usagef("--backend wants NAME=URL or NAME=COMMAND, a name of letters, digits and ._-")
-	}
-	spec := upstream.Spec{Name: name}
-	if !strings.HasPrefix(what, "http://") && !strings.HasPrefix(what, "https://") {
-		words, err := splitWords(what)
-		if err != nil {
-			return spec, usagef("--backend %s: %w", name, err)
-		}
-		spec.Command = words
-		return spec, nil
-	}
-	u, err := url.Parse(what)
-	if err != nil || u.Host == "" || u.Fragment != "" {
-		return spec, usagef("--backend %s: the URL cannot be read", name) // it may hold a secret
-	}
-	if u.User != nil {
-		return spec, usagef("--backend %s: the URL has a user name or a password in it, which is not sent", name)
-	}
-	spec.URL = u
-	return spec, nil
+func addConfigFlag(cmd *cobra.Command) {
+	cmd.Flags().String(configFlag, "", "YAML file of the virtual server, see docs/vmcp-config.md (VMCP_AUDIT_CONFIG)")
 }
 
-// splitWords splits a command line at spaces; quotes and a backslash keep what
-// they stand around or before. Nothing is expanded.
-func splitWords(line string) ([]string, error) {
-	var words []string
-	var word strings.Builder
-	quote, within, escaped := rune(0), false, false
-	for _, c := range line {
-		switch {
-		case escaped:
-			word.WriteRune(c)
-			escaped = false
-		case c == '\\' && quote != '\'':
-			escaped, within = true, true
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote != 0:
-			word.WriteRune(c)
-		case c == '"' || c == '\'':
-			quote, within = c, true
-		case c == ' ' || c == '\t':
-			if within {
-				words = append(words, word.String())
-				word.Reset()
-				within = false
+// configFile returns the path of the virtual server's file, "" for none.
+func (p *program) configFile(cmd *cobra.Command) string {
+	if path, ok := given(cmd, []string{configFlag})[variableOf(configFlag)]; ok {
+		return path
+	}
+	return p.variable(variableOf(configFlag))
+}
+
+// readConfig reads the virtual server's file. What its section audit sets counts
+// from then on, unless a variable says otherwise.
+func (p *program) readConfig(path string) (vmcpconfig.Config, []string, error) {
+	c, warnings, err := vmcpconfig.LoadFile(path, vmcpconfig.Options{Environ: p.environ, Known: typeNames()})
+	if err != nil {
+		return c, nil, configError{err}
+	}
+	p.environ = slices.Concat(c.Audit, p.environ)
+	return c, warnings, nil
+}
+
+// specs returns the back ends as the virtual server takes them; environ is ours,
+// of which programs get a part.
+func specs(backends []vmcpconfig.Backend, environ []string) ([]upstream.Spec, error) {
+	var all []upstream.Spec
+	var failed []error
+	for _, b := range backends {
+		s := upstream.Spec{Name: b.Name, Transport: upstream.Transport(b.Transport), URL: b.URL, Command: b.Command, Timeout: b.Timeout}
+		if len(b.Command) > 0 {
+			s.Env = b.Environ(environ)
+		}
+		for name, value := range b.Headers {
+			if s.Header == nil {
+				s.Header = make(http.Header)
 			}
-		default:
-			word.WriteRune(c)
-			within = true
+			s.Header.Set(name, value.Reveal())
+		}
+		var err error
+		if s.TLS, err = trust(b.CAFile); err != nil {
+			failed = append(failed, configError{fmt.Errorf("back end %s: certificates: %w", b.Name, err)})
+		}
+		all = append(all, s)
+	}
+	return all, errors.Join(failed...)
+}
+
+// trust returns settings by which only the certificates of a file count; nil
+// for those of the system.
+func trust(caFile string) (*tls.Config, error) {
+	if caFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(caFile) // was looked at before: its size is bounded
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("the file has none")
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}, nil
+}
+
+// variable returns the value of a variable of ours, "" if it is not set.
+func (p *program) variable(name string) (value string) {
+	for _, pair := range p.environ {
+		if v, ok := strings.CutPrefix(pair, config.Prefix+name+"="); ok {
+			value = v // the last one counts, as config.Load has it
 		}
 	}
-	if quote != 0 || escaped {
-		return nil, fmt.Errorf("the command has a quote or a backslash without its end")
-	}
-	if within {
-		words = append(words, word.String())
-	}
-	return words, nil
+	return value
 }

@@ -53,6 +53,9 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[*config.Error](err); ok {
 		return exitConfig
 	}
+	if _, ok := errors.AsType[configError](err); ok {
+		return exitConfig
+	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}
@@ -64,6 +67,10 @@ func exitCode(err error) int {
 	}
 	return exitFailed
 }
+
+// configError is a file of the virtual server that is wrong, or what it asks for
+// of back ends that cannot be.
+type configError struct{ error }
 
 // usageError is a command line that makes no sense.
 type usageError struct{ error }

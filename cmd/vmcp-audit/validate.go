@@ -13,7 +13,8 @@ import (
 )
 
 const validateHelp = `Checks the configuration: every mistake is one line, and nothing is started or
-changed. With --connect each destination is looked at too, each beside the
+changed. That of a virtual server too, if --config names its file; no back end is
+asked. With --connect each destination is looked at too, each beside the
 others: a file is opened for appending, and made if it is not there; a collector
 is asked whether it is well and takes the token; a syslog receiver is connected
 to, with TLS, and sent an empty line or datagram, which shows in part how it
@@ -31,6 +32,7 @@ func (p *program) validate() *cobra.Command {
 		Short: "check the configuration, and with --connect each destination",
 		Long:  validateHelp,
 		Example: `  vmcp-audit validate
+  vmcp-audit validate --config vmcp.yaml
   VMCP_AUDIT_SYSLOG_ADDR=tls://siem.example.com vmcp-audit validate --connect`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,6 +42,7 @@ func (p *program) validate() *cobra.Command {
 			return p.runValidate(cmd, connect, output, timeout)
 		},
 	}
+	addConfigFlag(cmd)
 	cmd.Flags().BoolVar(&connect, "connect", false, "look at each destination, too")
 	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "longest wait for each destination")
 	outputFlag(cmd, &output, "text", "json")
@@ -47,9 +50,19 @@ func (p *program) validate() *cobra.Command {
 }
 
 func (p *program) runValidate(cmd *cobra.Command, connect bool, output string, timeout time.Duration) error {
-	cfg, log, err := p.load(cmd, config.Need{Destination: true})
+	var warnings []string
+	if path := p.configFile(cmd); path != "" {
+		var err error
+		if _, warnings, err = p.readConfig(path); err != nil {
+			return err
+		}
+	}
+	cfg, log, err := p.load(cmd, config.Need{Destination: true}, configFlag)
 	if err != nil {
 		return err
+	}
+	for _, w := range warnings {
+		log.Warn("configuration", "warning", w)
 	}
 	var results []destinationResult
 	if connect {

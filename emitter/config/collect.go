@@ -86,7 +86,7 @@ func injected(key string, services []string) bool {
 // comesLater are the names, or how the names begin, of what a newer version
 // will have. They are never taken for typing errors, nor only warned of: who
 // sets them counts on what they do.
-var comesLater = []string{"CONFIG", "OIDC_", "OPS_ADDR", "PROFILE"}
+var comesLater = []string{"OIDC_", "OPS_ADDR", "PROFILE"}
 
 func later(key string) bool {
 	return slices.ContainsFunc(comesLater, func(name string) bool {

@@ -163,7 +163,6 @@ func TestMistakes(t *testing.T) {
 		{"OIDC_ISSUER=https://h", `OIDC_ISSUER: is not in this version yet: take it out`},
 		{"OPS_ADDR=:9484", `OPS_ADDR: is not in this version yet`},
 		{"PROFILE=lean UNKNOWN_ENV=warn", `PROFILE: is not in this version yet`},
-		{"CONFIG=vmcp.yaml", `CONFIG: is not in this version yet`},
 		{"=a", ": is not a name"},
 		{"X\x1b[2J=a", "X...: is not a name"},
 		{strings.Repeat("X", 100) + "=a", strings.Repeat("X", 64-len(Prefix)) + "...: is not known"},

@@ -172,13 +172,17 @@ func (c *catalogue) applyToolRules(r *Rules) {
 			k.Name, k.Rule = o.Name, RuleManual
 		}
 		k.description = o.Description
+		hidden := Reason("")
 		switch {
 		case r.ExcludeAll || rules.ExcludeAll || r.DenyUnlisted && !listed:
-			return Excluded, ""
+			hidden = Excluded
 		case len(rules.Filter) > 0 && !slices.Contains(rules.Filter, k.Name):
-			return Filtered, ""
+			hidden = Filtered
 		}
-		return "", ""
+		if hidden != "" && r.strategy() == Prefix { // by this name a client would call it
+			k.Name = r.prefixed(k.Backend, k.Name)
+		}
+		return hidden, ""
 	})
 }
 

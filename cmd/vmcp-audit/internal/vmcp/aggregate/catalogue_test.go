@@ -122,7 +122,7 @@ func TestTools(t *testing.T) {
 			"overrides come before the prefix, the filter takes the new name",
 			Rules{Backends: []ToolRules{{Backend: "a", Filter: []string{"new"}, Overrides: map[string]Override{"old": {Name: "new"}}}}},
 			lists{"a": tools("old", "other")},
-			[]string{"a_new = old@a (prefix)", "! other = other@a (filtered)"},
+			[]string{"a_new = old@a (prefix)", "! a_other = other@a (filtered)"},
 		},
 		{
 			"what is hidden does not conflict",
@@ -137,13 +137,13 @@ func TestTools(t *testing.T) {
 			"all are hidden",
 			Rules{ExcludeAll: true},
 			lists{"a": tools("x")},
-			[]string{"! x = x@a (excluded)"},
+			[]string{"! a_x = x@a (excluded)"},
 		},
 		{
 			"those of back ends without rules are hidden",
 			Rules{DenyUnlisted: true, Backends: []ToolRules{{Backend: "a"}}},
 			lists{"a": tools("x"), "b": tools("x")},
-			[]string{"a_x = x@a (prefix)", "! x = x@b (excluded)"},
+			[]string{"a_x = x@a (prefix)", "! b_x = x@b (excluded)"},
 		},
 		{
 			"a name that is listed twice",

@@ -20,7 +20,7 @@ type auditKeys struct {
 }
 
 // own has variables that another key or no server of ours has a use for.
-var own = []string{"UPSTREAM", "UNKNOWN_ENV", "LOG_LEVEL", "FILE_PATH"}
+var own = []string{"CONFIG", "UPSTREAM", "UNKNOWN_ENV", "LOG_LEVEL", "FILE_PATH"}
 
 // auditVariables are those that a key of the section audit sets, by that key:
 // maxDataSize for VMCP_AUDIT_MAX_DATA_SIZE.

@@ -10,11 +10,14 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/aggregate"
 )
 
 // FromFlags returns the configuration that the values of --backend ask for, each
 // as [ParseBackend] reads it, and warnings, each one line. The error has a line
-// for each mistake. Everything else is as in a file that says nothing more.
+// for each mistake. Everything else is as in a file that says nothing more, except
+// that a single back end's names have no prefix.
 func FromFlags(values []string) (Config, []string, error) {
 	l := &loader{opt: Options{File: "--backend"}, told: make(map[string]bool), root: new(yaml.Node)}
 	var d document
@@ -32,6 +35,9 @@ func FromFlags(values []string) (Config, []string, error) {
 		c.Backends = append(c.Backends, b)
 	}
 	l.require(len(values) > 0, nil, "names no back end")
+	if len(c.Backends) == 1 {
+		c.Rules.Strategy = aggregate.Manual // without conflicts names stay as they are
+	}
 	l.warnOverlap(c)
 	if err := l.err(); err != nil {
 		return Config{}, nil, err
@@ -40,8 +46,8 @@ func FromFlags(values []string) (Config, []string, error) {
 }
 
 // ParseBackend reads NAME=URL or NAME=COMMAND, as --backend takes it: an http or
-// https URL is talked to over streamable HTTP, anything else is a program with
-// arguments. They are separated by spaces and may stand in quotes, as in a
+// https URL is talked to over streamable HTTP, or over SSE if the server knows
+// only that; anything else is a program with arguments. They are separated by spaces and may stand in quotes, as in a
 // shell, but none is run: variables and patterns stay as they are. Errors begin
 // with a verb whose subject is the text, and do not repeat it.
 func ParseBackend(text string) (Backend, error) {
@@ -59,7 +65,7 @@ func ParseBackend(text string) (Backend, error) {
 		if problem != "" {
 			return Backend{}, errors.New(problem)
 		}
-		b.Transport, b.URL = StreamableHTTP, u
+		b.URL = u
 		return b, nil
 	}
 	command, err := splitCommand(target)

@@ -15,7 +15,7 @@ func TestParseBackend(t *testing.T) {
 		return Backend{Name: "a", Transport: Stdio, Timeout: DefaultTimeout, Command: command}
 	}
 	for text, want := range map[string]Backend{
-		"a=https://h/mcp":                   {Name: "a", Transport: StreamableHTTP, Timeout: DefaultTimeout, URL: &url.URL{Scheme: "https", Host: "h", Path: "/mcp"}},
+		"a=https://h/mcp":                   {Name: "a", Timeout: DefaultTimeout, URL: &url.URL{Scheme: "https", Host: "h", Path: "/mcp"}},
 		"a=npx -y server":                   program("npx", "-y", "server"),
 		"a= x\t y  ":                        program("x", "y"),
 		`a=x 'b "c' "d 'e" f\ g \"`:         program("x", `b "c`, "d 'e", "f g", `"`),
@@ -70,7 +70,7 @@ func TestFromFlags(t *testing.T) {
 	for want, values := range map[string][]string{
 		"--backend: names no back end":           nil,
 		"--backend: is there more than 64 times": make([]string, MaxBackends+1),
-		"--backend: [0]: is not NAME=URL or NAME=COMMAND\n--backend: [2]: has the name of another back end": {"x", "a=y", "a=z"},
+		"--backend[0]: is not NAME=URL or NAME=COMMAND\n--backend[2]: has the name of another back end": {"x", "a=y", "a=z"},
 	} {
 		if _, _, err := FromFlags(values); err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)

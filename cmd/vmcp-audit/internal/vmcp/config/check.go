@@ -143,9 +143,6 @@ func (l *loader) backend(b backend, path []any) Backend {
 }
 
 func (l *loader) network(b backend, out *Backend, path []any) {
-	if out.Transport == "" {
-		out.Transport = StreamableHTTP
-	}
 	l.require(out.Transport != Stdio, below(path, "transport"), "is stdio, which takes a command, not a url")
 	l.require(len(b.Args) == 0, below(path, "args"), "is for a command")
 	l.require(len(b.Env) == 0, below(path, "env"), "is for a command")

@@ -55,6 +55,7 @@ type Transport string
 
 // The transports.
 const (
+	Auto           Transport = "" // streamable HTTP, or SSE if the server knows only that
 	StreamableHTTP Transport = "streamable-http"
 	SSE            Transport = "sse" // HTTP+SSE, of MCP 2024-11-05
 	Stdio          Transport = "stdio"
@@ -70,7 +71,7 @@ type Backend struct {
 	Transport Transport
 	Timeout   time.Duration // longest wait for the answer to a request; time in which the back end waits for the client does not count
 
-	// For StreamableHTTP and SSE.
+	// For all but Stdio.
 	URL     *url.URL                 // http or https; its path and query may hold secrets: show the host alone
 	Headers map[string]config.Secret // sent with each request, by canonical name
 	CAFile  string                   // certificates that the server's must lead to; empty: those of the system

@@ -41,7 +41,7 @@ func TestSmallestFile(t *testing.T) {
 	want := Config{
 		Name: "vmcp-audit",
 		Backends: []Backend{{
-			Name: "a", Transport: StreamableHTTP, Timeout: DefaultTimeout,
+			Name: "a", Timeout: DefaultTimeout,
 			URL: &url.URL{Scheme: "http", Host: "127.0.0.1:1", Path: "/mcp"},
 		}},
 		Rules:          aggregate.Rules{Strategy: aggregate.Prefix, PrefixFormat: "{workload}_"},

@@ -41,7 +41,9 @@ func line(file string, m Mistake) string {
 	if m.Line > 0 {
 		fmt.Fprintf(&b, ":%d:%d", m.Line, m.Column)
 	}
-	b.WriteString(": ")
+	if !strings.HasPrefix(m.Key, "[") { // --backend[1]
+		b.WriteString(": ")
+	}
 	if m.Key != "" {
 		b.WriteString(m.Key + ": ")
 	}

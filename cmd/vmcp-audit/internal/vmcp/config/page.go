@@ -88,8 +88,9 @@ what is not shown ` + "`excluded`, `filtered`, `outranked`, `ambiguous`, `duplic
 ## Without a file
 
 ` + "`--backend NAME=URL`" + ` and ` + "`--backend NAME=COMMAND`" + ` name back ends on the command line: an http or https URL is talked to over
-streamable HTTP, anything else is a program with arguments, separated by spaces, with quotes as in a shell; no shell reads it.
-Such a program is given these of our variables and no others, in any case of letters:
+streamable HTTP, or over HTTP+SSE if its server knows only that; anything else is a program with arguments, separated by spaces, with
+quotes as in a shell; no shell reads it. Everything else is as in a file that says nothing more, except that the names of a single back
+end have no prefix. ` + "`--backend` does not go with `--config`; it goes before `VMCP_AUDIT_CONFIG`" + `. Such a program is given these of our variables and no others, in any case of letters:
 
 %s
 `

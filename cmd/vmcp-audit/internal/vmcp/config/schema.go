@@ -41,7 +41,7 @@ type document struct {
 type backend struct {
 	Name         string            `yaml:"name" max:"64" allowed:"letters, digits, _ . -, beginning with a letter or digit; each its own" doc:"name of the back end in prefixes, rules and the trail; required"`
 	Type         string            `yaml:"type" oneof:"entry" doc:"every back end is one that runs already, or a command, so it changes nothing"`
-	Transport    string            `yaml:"transport" oneof:"streamable-http|sse|stdio" doc:"how it is talked to; without it streamable-http for a url, stdio for a command" toolhive:"required; no stdio"`
+	Transport    string            `yaml:"transport" oneof:"streamable-http|sse|stdio" doc:"how it is talked to; without it stdio for a command, and for a url streamable-http, or sse if the server knows only that" toolhive:"required; no stdio"`
 	URL          string            `yaml:"url" max:"2048" allowed:"http or https, without user, fragment, or secrets in the query" doc:"address of its MCP endpoint; this or command is required"`
 	CABundlePath string            `yaml:"caBundlePath" doc:"PEM file with the certificates that the server's must lead to, instead of those of the system; for https" toolhive:"only with type: entry"`
 	Headers      map[string]text   `yaml:"headers" doc:"headers of each request to it: text, or {valueEnv: VARIABLE} or {valueFile: PATH}; a header whose name speaks of a secret must be one of the latter" toolhive:"-"`
@@ -117,13 +117,13 @@ type operational struct {
 }
 
 type timeouts struct {
-	Default     time.Duration            `yaml:"default" default:"30s" min:"1ms" limit:"24h" doc:"longest wait for the answer to a request; time in which the back end waits for the client does not count"`
+	Default     time.Duration            `yaml:"default" default:"30s" min:"1ms" limit:"24h" doc:"longest wait for the answer to a request; time in which the back end waits for the client does not count, and tasks/result has no limit"`
 	PerWorkload map[string]time.Duration `yaml:"perWorkload" min:"1ms" limit:"24h" doc:"the same for one back end, by its name"`
 }
 
 type failureHandling struct {
 	HealthCheckInterval     time.Duration `yaml:"healthCheckInterval" default:"30s" min:"100ms" limit:"24h" doc:"time between two checks of a back end"`
-	HealthCheckTimeout      time.Duration `yaml:"healthCheckTimeout" default:"10s" min:"1ms" limit:"24h" doc:"longest wait for a check, less than healthCheckInterval"`
+	HealthCheckTimeout      time.Duration `yaml:"healthCheckTimeout" default:"10s" min:"1ms" limit:"24h" doc:"longest wait for a check, less than healthCheckInterval; one of a back end that is not there has 20 s at least"`
 	UnhealthyThreshold      int           `yaml:"unhealthyThreshold" default:"3" min:"1" limit:"1000" doc:"checks in a row that must fail before a back end counts as lost"`
 	PartialFailureMode      string        `yaml:"partialFailureMode" default:"best_effort" oneof:"best_effort" later:"fail" doc:"what becomes of lists while a back end is lost; best_effort: they have what the others have" toolhive:"default fail"`
 	CircuitBreaker          later         `yaml:"circuitBreaker" doc:"a lost back end's calls fail without being tried"`

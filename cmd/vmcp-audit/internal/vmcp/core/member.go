@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -248,12 +249,21 @@ func (m *member) report(err error, took time.Duration) {
 	m.g.trail.discovery(m, change, err, took)
 	if change == changeDiscovered || change == changeRecovered {
 		m.g.log.Info("back end is there", "backend", m.Name, "change", change)
+		m.g.tellUnused(m)
 		m.g.tellRefusals(m)
 	} else {
-		m.g.log.Warn("back end is not there", "backend", m.Name, "change", change, "error", err)
+		m.g.log.Warn("back end is not there", "backend", m.Name, "change", change, "error", errorText(err))
 	}
 	for _, k := range []kind{tools, prompts, resources} {
 		m.g.broadcast(m, listings[k].changed, true)
+	}
+}
+
+// tellUnused logs which rules are for tools that the back end does not have.
+func (g *Gateway) tellUnused(m *member) {
+	st := m.state()
+	for _, mistake := range g.opt.Rules.Unused(map[string][]json.RawMessage{m.Name: st.lists[tools]}) {
+		g.log.Warn("a rule is for nothing", "backend", m.Name, "rule", "aggregation."+mistake.String())
 	}
 }
 

@@ -15,6 +15,15 @@ import (
 // exchange sends a call to a back end, in an era that both sides speak if there
 // is one, and returns the result as the client's era has it.
 func (s *Session) exchange(ctx context.Context, m *member, req Request, ev upstream.Events) (wire.Raw, error) {
+	l, err := s.link(m)
+	if err != nil {
+		return nil, err
+	}
+	if req.Method != "tasks/result" { // whose answer comes when the task has ended
+		var done func()
+		ctx, done = l.patience.bound(ctx, m.Timeout)
+		defer done()
+	}
 	st := m.state()
 	out := upstream.Request{Method: req.Method, Params: req.Params, Header: passed(req.Header)}
 	about := &callEvents{s: s, m: m, ctx: ctx, ev: ev}
@@ -111,6 +120,9 @@ func (s *Session) ask(ctx, about context.Context, m *member, ev upstream.Events,
 			delete(s.tokens, key)
 			s.mu.Unlock()
 		}()
+	}
+	if l, err := s.link(m); err == nil {
+		defer l.patience.pause()()
 	}
 	began := time.Now()
 	answer, rpcErr := ev.Ask(ctx, q)

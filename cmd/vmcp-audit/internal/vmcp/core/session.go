@@ -43,6 +43,8 @@ type Session struct {
 
 // link is a session's own session with a legacy back end.
 type link struct {
+	patience patience
+
 	opening chan struct{} // holds one entry while it is used to open
 
 	mu   sync.Mutex // guards conn

@@ -10,16 +10,20 @@ import (
 // Options say how a back end is watched. The zero value works.
 type Options struct {
 	Interval  time.Duration // between checks of a healthy back end; 0: DefaultInterval
-	Timeout   time.Duration // of one check; 0: DefaultTimeout
+	Timeout   time.Duration // of one check of a back end that is there; 0: DefaultTimeout
 	Threshold int           // failed checks in a row after which it is lost; 0: DefaultThreshold
 }
 
-// The defaults are ToolHive's, except that an answer may take longer.
+// The defaults are ToolHive's.
 const (
 	DefaultInterval  = 30 * time.Second
-	DefaultTimeout   = 20 * time.Second // longer than a handshake may take
+	DefaultTimeout   = 10 * time.Second
 	DefaultThreshold = 3
 )
+
+// OpenTimeout is how long a check may take at least of a back end that is not
+// there yet: a command may have to start, which takes longer than a sign of life.
+const OpenTimeout = 20 * time.Second
 
 const firstRetry = time.Second // after a failed check; then twice as long, up to the interval
 
@@ -46,7 +50,11 @@ func Watch(ctx context.Context, opt Options, kick <-chan struct{}, check func(co
 	pause := firstRetry
 	for {
 		began := time.Now()
-		err := once(ctx, opt.Timeout, check)
+		timeout := opt.Timeout
+		if !up {
+			timeout = max(timeout, OpenTimeout)
+		}
+		err := once(ctx, timeout, check)
 		took := time.Since(began)
 		switch {
 		case ctx.Err() != nil:

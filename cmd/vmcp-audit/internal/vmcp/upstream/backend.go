@@ -40,9 +40,10 @@ type Spec struct {
 	Header    http.Header       // sent with every request; may hold secrets
 	TLS       *tls.Config       // nil: the system's
 	Command   []string          // of stdio: program and arguments
-	Env       []string          // of stdio: NAME=VALUE, beside a few of our own
+	Env       []string          // of stdio: all of its environment, as NAME=VALUE; may hold secrets
 	Dir       string            // of stdio: working directory, "" for ours
 	Server    *server.MCPServer // of an embedded one
+	Timeout   time.Duration     // of a call, without the time that the client takes to answer questions; 0: none
 }
 
 // Backend is one back end. It is safe for concurrent use.

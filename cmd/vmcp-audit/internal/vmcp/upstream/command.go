@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"sync"
 	"time"
@@ -19,10 +18,6 @@ const (
 	endTimeout  = 2 * time.Second
 	termTimeout = 2 * time.Second
 )
-
-// inherited are the variables of ours that a command is given. Ours may hold
-// secrets that are none of its business.
-var inherited = []string{"HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "SYSTEMROOT", "TEMP", "TERM", "TMP", "TMPDIR", "TZ", "USER", "USERPROFILE"}
 
 // command is a server in a process of its own, spoken to by its input and
 // output, a message a line.
@@ -38,12 +33,7 @@ type command struct {
 func (b *Backend) startCommand(base Events) (*pipe, error) {
 	cmd := exec.CommandContext(context.Background(), b.Command[0], b.Command[1:]...) // stop ends it
 	cmd.Dir = b.Dir
-	for _, name := range inherited {
-		if v, ok := os.LookupEnv(name); ok {
-			cmd.Env = append(cmd.Env, name+"="+v)
-		}
-	}
-	cmd.Env = append(cmd.Env, b.Env...)
+	cmd.Env = append([]string{}, b.Env...) // nil would be all of ours, which may be secrets
 	cmd.Stderr = &complaints{b: b}
 	ownGroup(cmd)
 	cmd.WaitDelay = endTimeout // for its standard error, if a child of its own holds it

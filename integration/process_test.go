@@ -158,6 +158,8 @@ type proxy struct {
 	*process
 	url   string // its address, without a path
 	trail string // path of its audit file
+
+	discovered chan struct{} // one for each back end that a virtual server has found
 }
 
 // startProxy starts a proxy before upstream; settings are variables without
@@ -176,10 +178,17 @@ func startAudited(t testing.TB, settings []string, args ...string) *proxy {
 		env = append(env, "VMCP_AUDIT_"+s)
 	}
 	address := make(chan string, 1)
+	p.discovered = make(chan struct{}, 64)
 	p.process = start(t, env, func(line string) {
 		var m struct{ Msg, URL string }
 		if json.Unmarshal([]byte(line), &m) == nil && m.Msg == "listening" {
 			address <- m.URL
+		}
+		if m.Msg == "back end is there" {
+			select {
+			case p.discovered <- struct{}{}:
+			default: // more than a test waits for
+			}
 		}
 	}, binary, args...)
 	select {

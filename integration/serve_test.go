@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
 )
@@ -18,7 +19,25 @@ func startServe(t testing.TB, backends []string, settings ...string) *proxy {
 	for _, b := range backends {
 		args = append(args, "--backend", b)
 	}
-	return startAudited(t, settings, args...)
+	p := startAudited(t, settings, args...)
+	p.found(t, len(backends))
+	return p
+}
+
+// found waits until a virtual server has found n back ends: it serves before
+// that if one is slow to start.
+func (p *proxy) found(t testing.TB, n int) {
+	t.Helper()
+	deadline := time.After(2 * patience)
+	for range n {
+		select {
+		case <-p.discovered:
+		case <-p.ended:
+			t.Fatalf("serve ended: %v\n%s", p.err, p.output())
+		case <-deadline:
+			t.Fatalf("serve does not find its back ends:\n%s", p.output())
+		}
+	}
 }
 
 // split takes the events out of a trail that tell of the server's inside, and

@@ -31,8 +31,8 @@ audit:
   excludeEventTypes: [mcp_ping]
 `
 
-// named is a call by the name that clients see, and where it is to lead.
-type named struct {
+// routed is a call by the name that clients see, and where it is to lead.
+type routed struct {
 	name, args string
 	answer     string // part of it
 	backend    string // "" for none
@@ -46,7 +46,7 @@ func TestServeConfig(t *testing.T) {
 	const text = `{"message":"hello"}`
 	for _, tt := range []struct {
 		strategy, rules string
-		calls           []named
+		calls           []routed
 	}{
 		{"prefix", `
 aggregation:
@@ -56,7 +56,7 @@ aggregation:
       filter: [say, get-sum]
       overrides: {echo: {name: say, description: Says it.}}
     - {workload: memory, excludeAll: true}
-`, []named{
+`, []routed{
 			{"everything-say", text, "Echo: hello", "everything", "echo", "prefix"},
 			{"docs-list_allowed_directories", "{}", "/docs", "docs", "list_allowed_directories", "prefix"},
 			{"files-list_allowed_directories", "{}", "/files", "files", "list_allowed_directories", "prefix"},
@@ -68,7 +68,7 @@ aggregation:
 aggregation:
   conflictResolution: priority
   conflictResolutionConfig: {priorityOrder: [files, docs]}
-`, []named{
+`, []routed{
 			{"echo", text, "Echo: hello", "everything", "echo", "none"},
 			{"list_allowed_directories", "{}", "/files", "files", "list_allowed_directories", "priority"},
 			{"read_graph", "{}", "entities", "memory", "read_graph", "none"},
@@ -81,7 +81,7 @@ aggregation:
     - workload: docs
       filter: [docs_folders]
       overrides: {list_allowed_directories: {name: docs_folders}}
-`, []named{
+`, []routed{
 			{"echo", text, "Echo: hello", "everything", "echo", "none"},
 			{"docs_folders", "{}", "/docs", "docs", "list_allowed_directories", "manual"},
 			{"list_allowed_directories", "{}", "/files", "files", "list_allowed_directories", "none"},
@@ -145,7 +145,7 @@ func startFile(t *testing.T, rules, timeouts string) *proxy {
 }
 
 // checkRoutes compares the calls and their routes with what was asked.
-func checkRoutes(t *testing.T, tr trail, want []named) {
+func checkRoutes(t *testing.T, tr trail, want []routed) {
 	t.Helper()
 	outside, inside := split(t, tr)
 	for _, call := range want {

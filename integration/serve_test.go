@@ -12,14 +12,14 @@ import (
 )
 
 // startServe starts a virtual server over back ends, each NAME=URL or
-// NAME=COMMAND; settings are variables without their prefix.
-func startServe(t testing.TB, backends []string, settings ...string) *proxy {
+// NAME=COMMAND, and returns when it has found them.
+func startServe(t testing.TB, backends []string) *proxy {
 	t.Helper()
 	args := []string{"serve", "--listen", "127.0.0.1:0"}
 	for _, b := range backends {
 		args = append(args, "--backend", b)
 	}
-	p := startAudited(t, settings, args...)
+	p := startAudited(t, nil, args...)
 	p.found(t, len(backends))
 	return p
 }

@@ -12,18 +12,29 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
-// exchange sends a call to a back end, in an era that both sides speak if there
-// is one, and returns the result as the client's era has it.
+// exchange sends a call to a back end and waits for the answer as long as the
+// configuration says.
 func (s *Session) exchange(ctx context.Context, m *member, req Request, ev upstream.Events) (wire.Raw, error) {
 	l, err := s.link(m)
 	if err != nil {
 		return nil, err
 	}
-	if req.Method != "tasks/result" { // whose answer comes when the task has ended
-		var done func()
-		ctx, done = l.patience.bound(ctx, m.Timeout)
-		defer done()
+	limit := m.Timeout
+	if req.Method == "tasks/result" { // whose answer comes when the task has ended
+		limit = 0
 	}
+	ctx, done := l.patience.bound(ctx, limit)
+	defer done()
+	result, err := s.inEra(ctx, m, req, ev)
+	if _, said := errors.AsType[*wire.Error](err); err != nil && !said && errors.Is(context.Cause(ctx), errSlow) {
+		err = errSlow // whatever a transport makes of the end of ctx
+	}
+	return result, err
+}
+
+// inEra sends a call in an era that both sides speak if there is one, and
+// returns the result as the client's era has it.
+func (s *Session) inEra(ctx context.Context, m *member, req Request, ev upstream.Events) (wire.Raw, error) {
 	st := m.state()
 	out := upstream.Request{Method: req.Method, Params: req.Params, Header: passed(req.Header)}
 	about := &callEvents{s: s, m: m, ctx: ctx, ev: ev}

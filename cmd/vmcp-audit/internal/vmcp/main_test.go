@@ -89,6 +89,9 @@ func serve(t *testing.T, specs []upstream.Spec, edit func(*Options)) *setup {
 	}
 	s.srv = New(backends, opt)
 	s.srv.Start()
+	until(t, "every back end was looked at", func() bool { // Start does not wait for ever
+		return len(s.store.of(emitter.TypeBackendDiscovery)) >= len(specs)
+	})
 	ts := httptest.NewUnstartedServer(nil)
 	ts.Config.Handler = s.srv.Handler(ts.Listener.Addr(), middleware.HTTP(s.store, middleware.Options{Strict: opt.Core.Strict}))
 	ts.Start()

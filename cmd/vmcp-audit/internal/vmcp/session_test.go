@@ -67,7 +67,7 @@ func TestCancel(t *testing.T) {
 // nothing of either is left, here or at the back end.
 func TestSessions(t *testing.T) {
 	b := newScript(map[string]string{"tools/list": `{"tools":[` + tool("t") + `]}`, "tools/call": `{"content":[]}`})
-	s := serve(t, []upstream.Spec{spec("one", b.start(t))}, func(o *Options) { o.Front.Idle = time.Second })
+	s := serve(t, []upstream.Spec{spec("one", b.start(t))}, func(o *Options) { o.Front.Idle = 5 * time.Second }) // more than a loaded machine takes for a call
 	const n = 40
 	for i := range n {
 		p := connect(t, s.url+"/mcp", "")
@@ -223,7 +223,9 @@ func TestPatience(t *testing.T) {
 		}
 		return false
 	}
-	s := serve(t, []upstream.Spec{spec("one", b.start(t))}, nil)
+	one := spec("one", b.start(t))
+	one.Timeout = 30 * time.Second // in which the user's time does not count
+	s := serve(t, []upstream.Spec{one}, nil)
 	p := connect(t, s.url+"/mcp", `{"elicitation":{}}`)
 	resp := p.post(call("1", "t"))
 	defer resp.Body.Close()

@@ -42,7 +42,7 @@ func (s *Shipper) drain(ctx context.Context) error {
 // end takes a last line that has no end: it is a line if it is an event. A file
 // that was rotated is done with.
 func (s *Shipper) end(ctx context.Context, src *source) error {
-	b := &batch{input: src.c.path, stamp: s.opt.Stamp}
+	b := s.newBatch(src.c.path)
 	p, ok := src.split.rest()
 	if ok {
 		s.bytes.Add(uint64(len(p.text)))

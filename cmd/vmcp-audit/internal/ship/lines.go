@@ -9,7 +9,7 @@ import (
 // Bounds of reading, in bytes.
 const (
 	MaxLine   = 1 << 20 // of a line; a longer one is kept aside in pieces
-	readChunk = 1 << 20
+	readChunk = 2 << 20
 	headSize  = 1 << 10 // a file is known by so many bytes
 )
 

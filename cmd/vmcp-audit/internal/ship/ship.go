@@ -66,6 +66,7 @@ type Shipper struct {
 	opt       Options
 	em        Emitter
 	sp        *spool.Spool
+	quota     int64 // of sp, in bytes
 	positions positions
 	sources   []*source
 	found     []*candidate
@@ -90,7 +91,7 @@ func New(em Emitter, sp *spool.Spool, opt Options) *Shipper {
 	if opt.poll == 0 {
 		opt.poll, opt.drain, opt.patience = pollGap, drainTime, goneTime
 	}
-	return &Shipper{opt: opt, em: em, sp: sp, began: time.Now(), positions: load(sp.Notes())}
+	return &Shipper{opt: opt, em: em, sp: sp, quota: sp.Stats().MaxSize, began: time.Now(), positions: load(sp.Notes())}
 }
 
 // Stats returns the counters as they stand.
@@ -197,7 +198,7 @@ func (s *Shipper) read(ctx context.Context, src *source) (bool, error) {
 	}
 	src.ends = time.Time{}
 	for {
-		b := &batch{input: src.c.path, stamp: s.opt.Stamp}
+		b := s.newBatch(src.c.path)
 		for !b.full() {
 			p, ok := src.split.next()
 			if !ok {

@@ -10,7 +10,9 @@ var (
 )
 
 // JSON appends the canonical JSON of e: for an event that was decoded or
-// emitted its very bytes, and its integrity behind them.
+// emitted its very bytes, and its integrity behind them. Bytes that somebody else
+// wrote may hold line ends between their tokens, or what is no UTF-8: who decodes
+// such bytes looks for these.
 func JSON(dst []byte, e *emitter.Event) []byte { return emitter.AppendStored(dst, e) }
 
 // part is what can be left out of JSON as a whole.

@@ -246,6 +246,10 @@ func (t *tailer) lines(ctx context.Context, in io.Reader) error {
 		if errors.Is(err, io.EOF) || ctx.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, errLongLine) {
+			t.odd(fmt.Errorf("line %d: %w", lines.n, err))
+			continue
+		}
 		if err != nil {
 			return err
 		}

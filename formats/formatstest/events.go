@@ -92,7 +92,8 @@ func minimal() *emitter.Event {
 func outcome(o emitter.Outcome, r emitter.Reason) *emitter.Event {
 	e := minimal()
 	e.Conclude(o, r)
-	e.Subjects, e.Source.Value = emitter.Subject{Type: "user", User: "bob"}, "198.51.100.7"
+	e.Subjects = emitter.Subject{Type: "user", User: "bob"}
+	e.Source = emitter.Source{Type: "network", Value: "198.51.100.7", Peer: "198.51.100.7", Port: 50123}
 	e.Target.Name = "notes_write"
 	return e
 }
@@ -109,7 +110,7 @@ func ipv6() *emitter.Event {
 func folded() *emitter.Event {
 	e := outcome(emitter.OutcomeDenied, emitter.ReasonUnauthenticated)
 	e.Type, e.Subjects = emitter.TypeHTTPRequest, emitter.Subject{Type: "unverified"}
-	e.Source.Value = "2001:db8::/64"
+	e.Source = emitter.Source{Type: "network", Value: "2001:db8::/64"}
 	e.Metadata.Extra.FoldedCount = emitter.Of(3_000_000_000)
 	e.Metadata.Extra.RequestSize = emitter.Of(5_000_000_000)
 	return e

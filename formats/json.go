@@ -53,6 +53,7 @@ var parts = []part{
 		s := e.Subjects
 		e.Subjects = emitter.Subject{Type: s.Type, User: emitter.Bounded(s.User, 64), UserID: emitter.Bounded(s.UserID, 64)}
 	}},
+	{"origin_integrity", func(e *emitter.Event) { e.OriginIntegrity = emitter.Integrity{} }},
 	{"loss.routes", func(e *emitter.Event) { e.Loss.Routes = nil }},
 	{core, keepCore},
 }

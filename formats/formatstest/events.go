@@ -77,6 +77,7 @@ func Full() *emitter.Event {
 		Request: json.RawMessage(`{"name":"create_issue","arguments":{"n":[1,2.50,"x\n"]}}`), Response: json.RawMessage(`null`),
 		Original: json.RawMessage(`{"level":"x"}`),
 	}
+	e.OriginIntegrity = emitter.Integrity{Stream: "e97c8715-8d59-4a27-a33a-40ed0e059db1", Seq: 7, Prev: hash, Hash: hash}
 	e.Integrity = emitter.Integrity{Stream: "e97c8715-8d59-4a27-a33a-40ed0e059db2", Seq: 41, Prev: hash, Hash: hash}
 	return e
 }

@@ -55,7 +55,7 @@ func (s *Shipper) newBatch(input string) *batch {
 }
 
 func (b *batch) full() bool {
-	return len(b.events) >= batchEvents || b.bytes >= b.most || len(b.aside) >= batchBytes
+	return len(b.events) >= batchEvents || b.bytes >= b.most || len(b.aside) >= b.most
 }
 
 // add takes one line. What is no event is kept aside; an empty line is none.
@@ -77,7 +77,7 @@ func (b *batch) add(p piece) {
 	if stored := len(e.Stored()); stored > 0 {
 		b.bytes += stored
 	} else {
-		b.bytes += 2*len(p.text) + b.stamp
+		b.bytes += 2*len(p.text) + 5*bytes.Count(p.text, []byte{0x7F}) + b.stamp // which becomes an escape of six
 	}
 }
 

@@ -74,7 +74,7 @@ func (b *batch) keepLast(p piece) {
 // asideName begins the name of the file for lines kept aside of the file of p.
 func (s *Shipper) asideName(p *position) string {
 	if p == nil {
-		return fmt.Sprintf("stdin-%d", s.began.Unix())
+		return fmt.Sprintf("stdin-%d", s.began.UnixNano())
 	}
 	return "file-" + p.key[len(keyPrefix):]
 }

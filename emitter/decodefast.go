@@ -130,8 +130,9 @@ func (d *lineDecoder) own(to any) bool {
 		if !d.skip() {
 			return false
 		}
-		*to = json.RawMessage(d.s[from:d.i])
-		return json.Valid(*to)
+		text := d.s[from:d.i]
+		*to = json.RawMessage(text)
+		return strings.TrimSpace(text) == text && json.Valid(*to)
 	}
 	return false
 }

@@ -29,6 +29,7 @@ func FuzzDecodeFast(f *testing.F) {
 	f.Add([]byte(with(plainLine, `"integrity":`+otherChain)))
 	f.Add([]byte(`{"observer":{"labels":{"a":"b","a":"c"}},"controls":["a","b\""],"redactions":[{"path":"x"}],"data":{"request":[1,{"a":"]"}],"response":null},"loss":{"first_seq":18446744073709551615}}`))
 	f.Add([]byte(`{"metadata":{"extra":{"duration_ms":-0,"http_status":01,"retry_count":1e3}}}`))
+	f.Add([]byte(`{"data":{"request": 1 }}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var got, want Event
 		if !decodeFast(line, &got) {

@@ -426,5 +426,8 @@ func (w *writer) raw(k string, v json.RawMessage) {
 		w.buf = appendString(w.buf, "[left out: "+strconv.Itoa(len(v))+" bytes, too long or no JSON]", 128)
 		return
 	}
-	w.buf = appendRawText(w.buf, b.Bytes())
+	from := len(w.buf)
+	if w.buf = appendRawText(w.buf, b.Bytes()); len(w.buf)-from > MaxData { // by its escapes
+		w.buf = appendString(w.buf[:from], "[left out: "+strconv.Itoa(len(v))+" bytes, too long or no JSON]", 128)
+	}
 }

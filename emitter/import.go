@@ -43,8 +43,8 @@ func Import(line []byte) (*Event, error) {
 	}
 	e.Integrity, e.sealed = Integrity{}, false
 	switch {
-	case !canonical && !loss:
-		if e.stored, err = restore(given, &e.OriginIntegrity); err != nil {
+	case !canonical:
+		if e.stored, err = restore(given, e, loss); err != nil {
 			return nil, fmt.Errorf("import event: %w", err)
 		}
 	case sealed || loss:
@@ -57,14 +57,17 @@ func Import(line []byte) (*Event, error) {
 }
 
 // restore returns the members of object as they are, without white space between
-// them and with the escapes of canonical JSON, and origin behind them.
-func restore(object []byte, origin *Integrity) ([]byte, error) {
+// them and with the escapes of canonical JSON, and the origin of e behind them. With
+// loss that member is the one of e.
+func restore(object []byte, e *Event, loss bool) ([]byte, error) {
+	if err := onceEach(object); err != nil {
+		return nil, err
+	}
 	w := writer{buf: append(make([]byte, 0, len(object)+256), '{')}
 	dec := json.NewDecoder(bytes.NewReader(object))
 	if _, err := dec.Token(); err != nil {
 		return nil, err
 	}
-	seen := map[string]bool{}
 	for dec.More() {
 		token, err := dec.Token()
 		if err != nil {
@@ -75,18 +78,67 @@ func restore(object []byte, origin *Integrity) ([]byte, error) {
 			return nil, err
 		}
 		key, _ := token.(string)
-		folded := strings.ToLower(key) // encoding/json takes either
-		if seen[folded] {
-			return nil, fmt.Errorf("the member %q stands twice", bounded(key, 64))
+		switch folded := fold(key); {
+		case folded == "integrity" || folded == "origin_integrity":
+		case folded == "loss" && loss:
+			w.loss(&e.Loss)
+		default:
+			w.member(key, value)
 		}
-		seen[folded] = true
-		if folded == "integrity" || folded == "origin_integrity" {
+	}
+	w.integrity("origin_integrity", &e.OriginIntegrity)
+	return append(w.buf, '}'), nil
+}
+
+// fold returns what is equal of two names that encoding/json takes for one.
+func fold(key string) string { return strings.ToLower(strings.ToUpper(key)) }
+
+// onceEach returns an error if an object in text names a member twice: two readers
+// could read two events. What stands in data is somebody else's.
+func onceEach(text []byte) error {
+	type level struct {
+		seen  map[string]bool // nil: it is a list
+		key   string          // of the value that comes; "": a key does
+		exact bool            // the names are free
+	}
+	var levels []level
+	dec := json.NewDecoder(bytes.NewReader(text))
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return nil // the end: it was decoded
+		}
+		var in level
+		if len(levels) > 0 {
+			in = levels[len(levels)-1]
+		}
+		if key, ok := token.(string); ok && in.seen != nil && in.key == "" {
+			if !in.exact {
+				key = fold(key)
+			}
+			if in.seen[key] {
+				return fmt.Errorf("the member %q stands twice", bounded(key, 64))
+			}
+			in.seen[key] = true
+			if len(levels) == 1 && key == "data" {
+				_ = dec.Decode(new(json.RawMessage)) // it was decoded
+				continue
+			}
+			levels[len(levels)-1].key = ":" + key
 			continue
 		}
-		w.member(key, value)
+		if len(levels) > 0 {
+			levels[len(levels)-1].key = ""
+		}
+		switch token {
+		case json.Delim('{'):
+			levels = append(levels, level{seen: map[string]bool{}, exact: in.key == ":labels"})
+		case json.Delim('['):
+			levels = append(levels, level{})
+		case json.Delim('}'), json.Delim(']'):
+			levels = levels[:len(levels)-1]
+		}
 	}
-	w.integrity("origin_integrity", origin)
-	return append(w.buf, '}'), nil
 }
 
 // member appends a member whose key and value are JSON of somebody else.

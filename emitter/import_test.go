@@ -13,10 +13,11 @@ const (
 	plainLine  = `{"schema":"1.0","audit_id":"a","type":"mcp_ping","stage":"completed","logged_at":"2026-01-02T03:04:05.000000Z","outcome":"success","severity":2}`
 )
 
+const lossLine = `{"schema":"1.0","audit_id":"a","type":"audit_loss","stage":"completed","logged_at":"2026-01-02T03:04:05.000000Z","outcome":"error","severity":8,"loss":{"first_seq":3,"last_seq":4,"count":2,"cause":"damaged"}}`
+
 func with(line, member string) string { return strings.TrimSuffix(line, "}") + "," + member + "}" }
 
 func TestImport(t *testing.T) {
-	const lossLine = `{"schema":"1.0","audit_id":"a","type":"audit_loss","stage":"completed","logged_at":"2026-01-02T03:04:05.000000Z","outcome":"error","severity":8,"loss":{"first_seq":3,"last_seq":4,"count":2,"cause":"damaged"}}`
 	named := func(stream string) string {
 		return strings.Replace(lossLine, `"loss":{`, `"loss":{"stream":"`+stream+`",`, 1)
 	}
@@ -34,6 +35,9 @@ func TestImport(t *testing.T) {
 		"loss":                        {lossLine, named("unknown")},
 		"loss in a chain":             {with(lossLine, `"integrity":`+otherChain), with(named("e97c8715-8d59-4a27-a33a-40ed0e059db2"), `"origin_integrity":`+otherChain)},
 		"loss of another chain":       {named("x"), named("x")},
+		"loss of a newer version":     {with(lossLine, `"new": 1`), with(named("unknown"), `"new":1`)},
+		"data with a member twice":    {with(plainLine, `"data":{"request":{"a":1,"a": 2}}`), with(plainLine, `"data":{"request":{"a":1,"a":2}}`)},
+		"labels in two cases":         {with(plainLine, `"observer":{"labels":{"a":"1", "A":"2"}}`), with(plainLine, `"observer":{"labels":{"a":"1","A":"2"}}`)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, err := Import([]byte(tt.line))
@@ -63,6 +67,10 @@ func TestImportRefuses(t *testing.T) {
 		"invalid UTF-8":           with(plainLine, "\"x\":\"\xff\""),
 		"a member twice":          with(plainLine, `"outcome":"denied"`),
 		"a member in two cases":   with(plainLine, `"Outcome":"denied"`),
+		"a long s":                with(plainLine, `"ſeverity":9`),
+		"twice in an object":      with(plainLine, `"source":{"value":"192.0.2.1","value":"192.0.2.2"}`),
+		"twice in a list":         with(plainLine, `"redactions":[{"path":"a","rule":"b"},{"path":"a","Path":"b"}]`),
+		"twice in a loss":         with(lossLine, `"outcome":"success"`),
 		"an unknown member twice": with(plainLine, `"x":1,"x":2`),
 		"too large":               with(plainLine, `"x":"`+strings.Repeat("x", 1<<20)+`"`),
 	} {

@@ -15,8 +15,9 @@ import (
 // spool, and sends the rest again when it is told to.
 //
 // An error of Send that is not [Permanent], and one of Settled or Settle, says
-// that all that was handed over and is not settled is in doubt: the sink begins
-// anew with the next Send, whose first record is the one after the settled ones.
+// that all that was handed over, perhaps in part, and is not settled is in doubt:
+// the sink begins anew with the next Send, whose first record is the one after the
+// settled ones.
 // The methods are called by one goroutine, as Send is.
 type Lagging interface {
 	Sink

@@ -284,6 +284,24 @@ func TestLaggingThatNeverSettles(t *testing.T) {
 	})
 }
 
+// TestLaggingFailsWhileStopping tells of no fault that begins after audit_stop: the
+// other routes have ended, and would leave that event for the next process.
+func TestLaggingFailsWhileStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, other := &stream{holds: true}, new(far)
+		em := newEmitter(t, Options{FlushTimeout: time.Minute}, Route{Name: "m", Format: brief, Sink: s}, Route{Name: "other", Format: brief, Sink: other})
+		stop := start(t, em)
+		emitCalls(t, em, 0, 5)
+		synctest.Wait()
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if st := em.Stats(); st.Routes[0].Failures < 10 || st.Routes[1].Pending != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
 func TestConfirming(t *testing.T) {
 	far := new(far)
 	if Confirming(far) != Sink(far) {

@@ -91,7 +91,7 @@ func (r *route) down(err error) {
 	r.stats.Down, r.stats.LastError = f.since, err.Error()
 	r.stats.Failures++
 	r.mu.Unlock()
-	if !f.told && time.Since(f.since) >= downAfter {
+	if !f.told && time.Since(f.since) >= downAfter && r.em.stopping.Load() == nil { // audit_stop is the last event
 		f.told = true
 		r.em.note(r.sinkEvent(OutcomeError, err))
 	}

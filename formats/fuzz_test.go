@@ -91,8 +91,11 @@ func FuzzFormats(f *testing.F) {
 		if year := e.LoggedAt.UTC().Year(); year < 1 || year > 9999 {
 			e.LoggedAt = time.UnixMicro(0) // the canonical JSON has no other
 		}
-		if e.Type == "" {
+		if e.Type == "" { // no event is without these
 			e.Type = emitter.TypeToolCall
+		}
+		if e.AuditID == "" {
+			e.AuditID = "a"
 		}
 		if stored {
 			line := emitter.AppendEvent(nil, e)

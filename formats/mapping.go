@@ -48,8 +48,9 @@ var fields = []field{
 	{path: "target.server.name", max: 128, text: func(e *event) string { return e.Target.Server.Name }, flat: "target_server_name", cef: key{name: "destinationServiceName"}, leef: key{name: "server"}, sd: "server"},
 	{path: "target.server.host", kind: kindAddr, max: 255, text: func(e *event) string { return e.Target.Server.Host }, flat: "target_server_host", cef: key{name: "dst", v6: "c6a3", host: "dhost"}, leef: key{name: "dst", host: "dstHost"}, sd: "server_host"},
 	{path: "target.server.port", kind: kindNumber, number: func(e *event) (int64, bool) { return nonZero(e.Target.Server.Port) }, flat: "target_server_port", cef: key{name: "dpt", max: 65535}, leef: key{name: "dstPort", max: 65535}, sd: "server_port"},
-	{path: "source.port", kind: kindNumber, number: func(e *event) (int64, bool) { return nonZero(e.Source.Port) }, flat: "source_port", cef: key{name: "spt", max: 65535}, leef: key{name: "srcPort", max: 65535}},
+	{path: "source.port", kind: kindNumber, number: sourcePort, flat: "source_port", cef: key{name: "spt", max: 65535}, leef: key{name: "srcPort", max: 65535}},
 	{path: "source.peer", max: 64, text: func(e *event) string { return e.Source.Peer }, flat: "source_peer", cef: key{name: "VmcpAuditPeer"}, leef: key{name: "peer"}, sd: "peer"},
+	{path: "source.port", kind: kindNumber, number: peerPort, flat: "source_port", cef: key{name: "VmcpAuditPeerPort", max: 65535}, leef: key{name: "peerPort", max: 65535}},
 	{path: "source.type", max: 16, text: func(e *event) string { return e.Source.Type }, flat: "source_type", cef: key{name: "VmcpAuditSourceType"}, leef: key{name: "sourceType"}},
 	{path: "source.extra.session_id", max: 80, text: func(e *event) string { return e.Source.Extra.SessionID }, flat: "source_extra_session_id", cef: key{name: "cs3", label: "session"}, leef: key{name: "session"}, sd: "session"},
 	{path: "trace.parent_audit_id", max: 64, text: func(e *event) string { return e.Trace.ParentAuditID }, flat: "trace_parent_audit_id", cef: key{name: "VmcpAuditParentAuditId"}, leef: key{name: "parentAuditId"}, sd: "parent_audit_id"},
@@ -127,13 +128,24 @@ var fields = []field{
 	{path: "redactions[].rule", kind: kindList, max: 32, items: 32, item: ruleAt, flat: "redactions_rule", cef: key{name: "VmcpAuditRedactedRules", max: 1023}, leef: key{name: "redactedRules"}},
 	{path: "source.extra.forwarded_claimed", max: 256, text: func(e *event) string { return e.Source.Extra.ForwardedClaimed }, flat: "source_extra_forwarded_claimed", cef: key{name: "VmcpAuditForwardedClaimed"}, leef: key{name: "forwardedClaimed"}},
 	{path: "integrity.prev", max: 64, text: func(e *event) string { return e.Integrity.Prev }, flat: "integrity_prev", cef: key{name: "VmcpAuditPrev"}, leef: key{name: "prev"}},
-	{path: "origin_integrity.stream", max: 64, text: func(e *event) string { return e.OriginIntegrity.Stream }, flat: "origin_integrity_stream", cef: key{name: "VmcpAuditOriginStream"}, leef: key{name: "originStream"}},
-	{path: "origin_integrity.prev", max: 64, text: func(e *event) string { return e.OriginIntegrity.Prev }, flat: "origin_integrity_prev", cef: key{name: "VmcpAuditOriginPrev"}, leef: key{name: "originPrev"}},
-	{path: "origin_integrity.hash", max: 64, text: func(e *event) string { return e.OriginIntegrity.Hash }, flat: "origin_integrity_hash", cef: key{name: "VmcpAuditOriginHash"}, leef: key{name: "originHash"}},
 	{path: "origin_integrity.seq", kind: kindNumber, number: func(e *event) (int64, bool) { return counted(e.OriginIntegrity.Seq) }, flat: "origin_integrity_seq", cef: key{name: "VmcpAuditOriginSeq"}, leef: key{name: "originSeq"}},
+	{path: "origin_integrity.stream", max: 64, text: func(e *event) string { return e.OriginIntegrity.Stream }, flat: "origin_integrity_stream", cef: key{name: "VmcpAuditOriginStream"}, leef: key{name: "originStream"}},
+	{path: "origin_integrity.hash", max: 64, text: func(e *event) string { return e.OriginIntegrity.Hash }, flat: "origin_integrity_hash", cef: key{name: "VmcpAuditOriginHash"}, leef: key{name: "originHash"}},
+	{path: "origin_integrity.prev", max: 64, text: func(e *event) string { return e.OriginIntegrity.Prev }, flat: "origin_integrity_prev", cef: key{name: "VmcpAuditOriginPrev"}, leef: key{name: "originPrev"}},
 	{path: "data.request", kind: kindJSON, raw: func(e *event) json.RawMessage { return e.Data.Request }, flat: "data_request"},
 	{path: "data.response", kind: kindJSON, raw: func(e *event) json.RawMessage { return e.Data.Response }, flat: "data_response"},
 	{path: "data.original", kind: kindJSON, raw: func(e *event) json.RawMessage { return e.Data.Original }, flat: "data_original"},
+}
+
+// sourcePort is the port of the peer where that is the source, and peerPort where the
+// source stands behind it: a rule that takes src and spt together must not be given
+// the client's address with the port of a proxy.
+func sourcePort(e *event) (int64, bool) {
+	return int64(e.Source.Port), e.Source.Port != 0 && e.Source.Value == e.Source.Peer
+}
+
+func peerPort(e *event) (int64, bool) {
+	return int64(e.Source.Port), e.Source.Port != 0 && e.Source.Value != e.Source.Peer
 }
 
 const maxActors = 10 // items of delegation.chain

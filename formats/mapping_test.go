@@ -188,6 +188,25 @@ func TestStructuredData(t *testing.T) {
 	}
 }
 
+// TestPortBelongsToItsAddress: spt is that of src, never that of a proxy before it.
+func TestPortBelongsToItsAddress(t *testing.T) {
+	e := &emitter.Event{Source: emitter.Source{Value: "192.0.2.1", Peer: "192.0.2.1", Port: 50123}}
+	for name, want := range map[Name][2]string{
+		NameCEF: {" spt=50123", " VmcpAuditPeerPort=50123"}, NameLEEF: {"^srcPort=50123", "^peerPort=50123"}, NameFlat: {`"source_port":50123`, `"source_port":50123`},
+	} {
+		for i, peer := range []string{"192.0.2.1", "10.0.0.7"} {
+			e.Source.Peer = peer
+			format, err := New(Options{Format: name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if line := string(format(nil, e)); strings.Count(line, "50123") != 1 || !strings.Contains(line, want[i]) {
+				t.Errorf("peer %s: no %s, or more, in %s", peer, want[i], line)
+			}
+		}
+	}
+}
+
 // TestKinds has every type once.
 func TestKinds(t *testing.T) {
 	var want, got []emitter.Type

@@ -64,7 +64,8 @@ func TestShipSurvives(t *testing.T) {
 	}
 	began := time.Now()
 	written := make(chan struct{})
-	go func() { defer close(written); s.write() }()
+	rng := rand.New(rand.NewPCG(s.rng.Uint64(), 2)) // of the writer
+	go func() { defer close(written); s.write(rng) }()
 	for i := range s.kills {
 		p := start(t, env, nil, binary, "ship", "--follow", s.log)
 		at := s.total*i/s.kills + s.rng.Uint64N(s.total/s.kills)
@@ -164,8 +165,7 @@ func lineOf(i uint64) []byte {
 // write writes all lines, some at a time and some in two halves, and rotates the
 // file now and then. It waits where the destination is far behind: else the kills
 // would come when all is written.
-func (s *shipTest) write() {
-	rng := rand.New(rand.NewPCG(s.rng.Uint64(), 2))
+func (s *shipTest) write(rng *rand.Rand) {
 	f := s.create()
 	rotations, every := 0, s.total/(3*s.kills+1)
 	for next := every; s.written.Load() < s.total; {

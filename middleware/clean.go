@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
-	"github.com/vmcp-audit/vmcp-audit/middleware/internal/redact"
+	"github.com/vmcp-audit/vmcp-audit/internal/redact"
 )
 
 // cleaner takes secrets out of the texts of one event and remembers where.

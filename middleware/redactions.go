@@ -1,6 +1,6 @@
 package middleware
 
-import "github.com/vmcp-audit/vmcp-audit/middleware/internal/redact"
+import "github.com/vmcp-audit/vmcp-audit/internal/redact"
 
 // Redaction describes one rule by which text is taken out of events.
 type Redaction struct{ Rule, Doc string }

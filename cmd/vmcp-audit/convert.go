@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -19,11 +23,12 @@ const convertHelp = `Shows each event of a file in another format, one line out 
 
 Lines may be events of this program or audit lines of ToolHive, mixed as they
 come. Without FILE, or with one of -, they come from stdin. Lines that are
-neither are named on stderr, and the exit code is 1. docs/formats.md describes
+neither are named on stderr, and the exit code is 1; blank lines are left out. docs/formats.md describes
 the formats.
 
-Lines of ToolHive keep what ToolHive wrote: its outcomes, by HTTP status, and
-its arguments, which were not redacted.`
+Lines of ToolHive keep ToolHive's outcomes, which go by HTTP status, unless the
+answer was recorded and tells of a failure. Secrets are taken out of them by the
+rules of docs/redaction.md.`
 
 // convertOptions are the flags of convert.
 type convertOptions struct {
@@ -74,34 +79,51 @@ func (p *program) runConvert(ctx context.Context, args []string, o convertOption
 		return err
 	}
 	defer in.Close()
-	lines, bad := lineReader{r: in}, 0
+	out := bufio.NewWriterSize(p.stdout, readSize)
+	lines, bad := lineReader{r: flushing{in, out}}, 0
 	var buf []byte
 	for {
 		line, err := lines.next(ctx, false)
 		if errors.Is(err, io.EOF) || ctx.Err() != nil {
 			break
 		}
-		if err != nil {
+		var e *emitter.Event
+		if err == nil {
+			e, err = decodeLine(line)
+		} else if !errors.Is(err, errLongLine) {
 			return err
 		}
-		e, err := decodeLine(line)
 		if err != nil {
 			bad++
 			fmt.Fprintf(p.stderr, "vmcp-audit: line %d: %s\n", lines.n, printable(err.Error()))
 			continue
 		}
 		buf = append(format(buf[:0], e), '\n')
-		if _, err := p.stdout.Write(buf); err != nil {
+		if _, err := out.Write(buf); err != nil {
 			return err
 		}
 	}
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case bad > 0:
+	if err := cmp.Or(out.Flush(), ctx.Err()); err != nil {
+		return err
+	}
+	if bad > 0 {
 		return fmt.Errorf("%d of %d lines are no events", bad, lines.n)
 	}
 	return nil
+}
+
+// flushing reads r. Before it waits for more, it writes out what was made of the
+// rest.
+type flushing struct {
+	r   io.Reader
+	out *bufio.Writer
+}
+
+func (f flushing) Read(p []byte) (int, error) {
+	if err := f.out.Flush(); err != nil {
+		return 0, err
+	}
+	return f.r.Read(p)
 }
 
 func (o convertOptions) format() (emitter.Format, error) {
@@ -120,8 +142,15 @@ func (o convertOptions) format() (emitter.Format, error) {
 	return format, nil
 }
 
-// decodeLine reads an event of ours or an audit line of ToolHive.
+// decodeLine reads an event of ours or an audit line of ToolHive. As JSON one of
+// ours goes out as it came in, so it has to be a line of text to every reader.
 func decodeLine(line []byte) (*emitter.Event, error) {
+	if !utf8.Valid(line) {
+		return nil, errors.New("it is no UTF-8")
+	}
+	if bytes.IndexByte(bytes.TrimRight(line, "\r"), '\r') >= 0 {
+		return nil, errors.New("it holds a carriage return")
+	}
 	e, err := emitter.Decode(line)
 	if err == nil {
 		return e, nil

@@ -4,37 +4,51 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/chain"
 )
 
 const (
-	maxLine = 1 << 20                // bytes of a line; what is longer comes in pieces, which are no events
-	pollGap = 200 * time.Millisecond // between two looks at a file that has not grown
+	maxLine  = chain.MaxLine          // bytes of a line
+	readSize = 64 << 10               // bytes that are read at once, at least
+	pollGap  = 200 * time.Millisecond // between two looks at a file that has not grown
 )
 
-// lineReader reads lines, of a file that grows if asked to.
+// errLongLine is the error of a line of which nothing is returned: no piece of it
+// may be taken for an event.
+var errLongLine = fmt.Errorf("the line is longer than any event, of at most %d bytes", maxLine)
+
+// lineReader reads lines, of a file that grows if asked to. Blank lines are counted
+// and left out, as is a byte order mark before the first.
 type lineReader struct {
 	r    io.Reader
 	n    int          // lines so far
 	idle func() error // called when there is nothing more to read for now; nil: nothing
 	buf  []byte
+	long bool // what is read belongs to a line that is too long
 	eof  bool
 }
 
 // next returns the next line without its end. With follow it waits for one
-// until ctx ends; a last line without an end is then not yet a line.
+// until ctx ends; a last line without an end is then not yet a line. After
+// errLongLine it goes on with the line behind that.
 func (l *lineReader) next(ctx context.Context, follow bool) ([]byte, error) {
 	for {
-		if i := bytes.IndexByte(l.buf, '\n'); i >= 0 {
-			return l.take(i, 1), nil
+		end := bytes.IndexByte(l.buf, '\n')
+		if end < 0 && len(l.buf) > maxLine {
+			l.buf, l.long = nil, true
 		}
 		switch {
-		case len(l.buf) >= maxLine:
-			return l.take(maxLine, 0), nil
-		case l.eof && len(l.buf) > 0:
-			return l.take(len(l.buf), 0), nil
+		case end >= 0, l.eof && (len(l.buf) > 0 || l.long):
+			if line, err := l.take(end); err != nil || len(bytes.TrimSpace(line)) > 0 {
+				return line, err
+			}
+			continue
 		case l.eof:
 			return nil, io.EOF
 		}
@@ -44,17 +58,28 @@ func (l *lineReader) next(ctx context.Context, follow bool) ([]byte, error) {
 	}
 }
 
-func (l *lineReader) take(n, end int) []byte {
-	line := l.buf[:n]
-	l.buf = l.buf[n+end:]
+// take takes the line that ends at end, or with what was read if that is less than 0.
+func (l *lineReader) take(end int) ([]byte, error) {
+	line, rest := l.buf, []byte(nil)
+	if end >= 0 {
+		line, rest = l.buf[:end], l.buf[end+1:]
+	}
+	long := l.long || len(line) > maxLine
+	l.buf, l.long = rest, false
 	l.n++
-	return line
+	if long {
+		return nil, errLongLine
+	}
+	if l.n == 1 {
+		line = bytes.TrimPrefix(line, []byte("\xEF\xBB\xBF"))
+	}
+	return line, nil
 }
 
 func (l *lineReader) fill(ctx context.Context, follow bool) error {
-	piece := make([]byte, 64<<10)
-	n, err := l.r.Read(piece)
-	l.buf = append(l.buf, piece[:n]...)
+	l.buf = slices.Grow(l.buf, readSize)
+	n, err := l.r.Read(l.buf[len(l.buf):cap(l.buf)])
+	l.buf = l.buf[:len(l.buf)+n]
 	switch {
 	case err == nil, n > 0:
 		return nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -116,10 +117,11 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// printable shows s as it is, or quoted if a terminal could be led astray.
+// printable shows s as it is, or quoted if a terminal could be led astray. One
+// that does not know UTF-8 takes the byte 0x9b for the begin of a command.
 func printable(s string) string {
 	for _, r := range s {
-		if !strconv.IsPrint(r) {
+		if !strconv.IsPrint(r) || r == utf8.RuneError {
 			return strconv.Quote(s)
 		}
 	}

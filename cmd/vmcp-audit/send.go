@@ -202,8 +202,9 @@ func (r *destinationResult) conclude(err error, begin time.Time) {
 
 // hintOf says what to look at where the destination itself said nothing.
 func hintOf(destination string, err error) string {
+	kind, _, _ := strings.Cut(destination, " ")
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded) && kind == "hec":
 		return "no answer in time, or no acknowledgement, for which an indexer may take minutes: --timeout waits longer"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nobody listens there: check host and port"
@@ -212,7 +213,6 @@ func hintOf(destination string, err error) string {
 		return "check the host name"
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		kind, _, _ := strings.Cut(destination, " ")
 		return config.Prefix + strings.ToUpper(kind) + "_CA_FILE names the certificates to trust"
 	}
 	return ""

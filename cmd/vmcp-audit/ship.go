@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,6 +74,9 @@ func (p *program) runShip(ctx context.Context, inputs []string, follow bool, out
 	if !cfg.Enabled {
 		return usagef("%sENABLED is false: nothing is shipped", config.Prefix)
 	}
+	if cfg.SpoolMax < leastSpool {
+		return usagef("%sSPOOL_MAX_SIZE: ship needs 16MiB at least: the longest lines would wait for room without end", config.Prefix)
+	}
 	show := newProgress(p.stderr)
 	if show != nil {
 		log = slog.New(slog.NewTextHandler(show, &slog.HandlerOptions{Level: cfg.LogLevel}))
@@ -81,7 +85,7 @@ func (p *program) runShip(ctx context.Context, inputs []string, follow bool, out
 	if err != nil {
 		return err
 	}
-	run := &shipRun{audit: a, follow: follow, shipper: ship.New(a.emitter, a.trail.Spool, ship.Options{
+	run := &shipRun{audit: a, follow: follow, stdin: inputs[0] == ship.Stdin, shipper: ship.New(a.emitter, a.trail.Spool, ship.Options{
 		Inputs: inputs, Stdin: p.stdin, Follow: follow, Stamp: stampOf(cfg), Log: log,
 	})}
 	err = run.run(ctx, show)
@@ -91,6 +95,9 @@ func (p *program) runShip(ctx context.Context, inputs []string, follow bool, out
 	}
 	return err
 }
+
+// leastSpool is the quota, in bytes, in which the longest lines fit, events or not.
+const leastSpool = 16 << 20
 
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
@@ -131,6 +138,8 @@ type shipRun struct {
 	*audit
 	shipper *ship.Shipper
 	follow  bool
+	stdin   bool        // what is not read of it is lost
+	read    atomic.Bool // all was
 }
 
 // errStalled means that no destination which has not everything can be reached.
@@ -145,6 +154,7 @@ func (r *shipRun) run(ctx context.Context, show *progress) error {
 	wg.Go(func() { r.reopenOnHangup(hup) })
 	wg.Go(func() { r.watch(hup, stop, show) })
 	err := r.shipper.Run(work)
+	r.read.Store(true)
 	if err == nil && !r.follow {
 		err = r.delivered(work)
 	}
@@ -154,10 +164,14 @@ func (r *shipRun) run(ctx context.Context, show *progress) error {
 	switch {
 	case stalled:
 		err = nil
-	case errors.Is(err, context.Canceled):
+	case err != nil && work.Err() != nil:
 		err = errors.New("stopped before everything was delivered; the same command goes on")
 	}
-	return errors.Join(err, r.close(), r.left(stalled), r.bad())
+	closed := r.close() // which delivers
+	if err == nil {
+		err = r.left(stalled)
+	}
+	return errors.Join(err, closed, r.bad())
 }
 
 // watchGap is the time between two looks at the state of the run.
@@ -174,9 +188,10 @@ func (r *shipRun) watch(ctx context.Context, stop context.CancelCauseFunc, show 
 			return
 		case <-tick.C:
 		}
-		st := r.emitter.Stats()
-		show.show(r.shipper.Stats(), st.Routes)
-		if !r.follow && isStalled(st.Routes, r.cfg.FlushTimeout) {
+		st, in := r.emitter.Stats(), r.shipper.Stats()
+		show.show(in, st.Routes)
+		stuck := r.read.Load() || in.Waits && !r.stdin // reading goes on as long as there is room
+		if !r.follow && stuck && isStalled(st.Routes, r.cfg.FlushTimeout) {
 			stop(errStalled)
 		}
 	}

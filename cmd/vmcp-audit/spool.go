@@ -83,7 +83,7 @@ func (p *program) spoolStatus() *cobra.Command {
 when, and what the process that delivers has said of its state. What it has confirmed
 is known up to a second, or 1,000 events, ago. The time to full is
 that at the rate of the last 1000 events if no destination took anything. All of the
-spool is read once, which takes one or two seconds for a GiB.`,
+spool is read once, which takes a few seconds for a GiB.`,
 		Example: `  vmcp-audit spool status
   vmcp-audit spool status -o json /var/lib/vmcp-audit/spool`,
 		Args: oneDir,
@@ -144,9 +144,9 @@ func (p *program) printRoutes(s *inspect.Status, now time.Time) error {
 		r := &s.Routes[i]
 		fault := "-"
 		if r.Reason != "" {
-			fault = fmt.Sprintf("%s since %s: %s", r.Reason, r.Since.UTC().Format(time.RFC3339), printable(r.Error))
+			fault = fmt.Sprintf("%s since %s: %s", printable(r.Reason), r.Since.UTC().Format(time.RFC3339), printable(r.Error))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%d\t%s\n", printable(r.Name), r.State, r.Pending, sizeText(r.PendingBytes), ageText(now, r.OldestPending), r.DeadLetters, fault)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%d\t%s\n", printable(r.Name), printable(string(r.State)), r.Pending, sizeText(r.PendingBytes), ageText(now, r.OldestPending), r.DeadLetters, fault)
 	}
 	return w.Flush()
 }

@@ -79,7 +79,7 @@ func (p *program) spoolReplay() *cobra.Command {
 		Long: `Sets the cursor of a route back to --from-seq or --since (when the event was stored):
 the next process on the spool sends it everything from there on. What all destinations
 had confirmed may have been removed; how much is said. A file leaves out what still
-stands in its last 8 MiB: move it away first.
+stands in its last 8 MiB, its numbered ones included: move them away first.
 
 With --dead the route's dead letters are sent at once, by this command, in order and
 with the place in the chain that they had; its variables must be set. What is
@@ -186,16 +186,18 @@ func (p *program) runAct(cmd *cobra.Command, args []string, o actOptions, a act)
 	if o.dryRun {
 		return p.printActed(o, &acted{Plan: plan})
 	}
-	if !o.yes {
-		if err := p.confirm(plan); err != nil {
-			return err
-		}
+	if o.yes {
+		return p.do(cmd, o, dir, route, "", a)
 	}
-	return p.do(cmd, o, dir, route, a)
+	if err := p.confirm(plan); err != nil {
+		return err
+	}
+	return p.do(cmd, o, dir, route, planText(plan), a)
 }
 
-// do does the act, by what is planned once nobody else has the spool.
-func (p *program) do(cmd *cobra.Command, o actOptions, dir, route string, a act) (err error) {
+// do does the act, by what is planned once nobody else has the spool. That must
+// be what was agreed to, unless nobody was asked.
+func (p *program) do(cmd *cobra.Command, o actOptions, dir, route, agreed string, a act) (err error) {
 	cfg, _, err := p.load(cmd, config.Need{})
 	if err != nil {
 		return err
@@ -210,6 +212,9 @@ func (p *program) do(cmd *cobra.Command, o actOptions, dir, route string, a act)
 	if err != nil {
 		return p.planError(dir, err)
 	}
+	if text := planText(plan); agreed != "" && text != agreed {
+		return fmt.Errorf("nothing was done, since the spool has changed meanwhile; now it would be:\n%s", strings.TrimSuffix(text, "\n"))
+	}
 	sent, err := a.do(cmd.Context(), s, plan)
 	if errors.Is(err, admin.ErrNothing) {
 		return fmt.Errorf("%w\n%s", err, strings.TrimSuffix(planText(plan), "\n"))
@@ -218,7 +223,7 @@ func (p *program) do(cmd *cobra.Command, o actOptions, dir, route string, a act)
 		return err
 	}
 	stayed := sent != nil && len(sent.Refused)+len(sent.Unreadable) > 0
-	if printed := p.printActed(o, &acted{Done: err == nil, Plan: plan, Sent: sent}); printed != nil || err != nil {
+	if printed := p.printActed(o, &acted{Done: err == nil && !stayed, Plan: plan, Sent: sent}); printed != nil || err != nil {
 		return errors.Join(err, printed)
 	}
 	if stayed {

@@ -164,6 +164,18 @@ func (r *read) decode() (*emitter.Event, error) {
 	return e, err
 }
 
+// clone returns a copy that stays valid.
+func (r *read) clone() read {
+	c := *r
+	c.line = bytes.Clone(r.line)
+	if r.record != nil {
+		rec := *r.record
+		rec.Payload = c.line
+		c.record = &rec
+	}
+	return c
+}
+
 // place says where it stands.
 func (r *read) place() string {
 	if r.log != nil {
@@ -176,13 +188,7 @@ func (r *read) place() string {
 func (t *tailer) take(r read) error {
 	t.n++
 	if t.last >= 0 && t.all && t.calls == nil { // most of them need not be decoded
-		r.line = bytes.Clone(r.line)
-		if r.record != nil {
-			rec := *r.record
-			rec.Payload = r.line
-			r.record = &rec
-		}
-		t.hold(r)
+		t.hold(r.clone())
 		return nil
 	}
 	e, ok := t.decode(&r)
@@ -190,8 +196,15 @@ func (t *tailer) take(r read) error {
 	case !ok:
 		return nil
 	case t.calls != nil:
-		t.calls.take(e)
+		t.calls.take(e, &r)
 		return nil
+	}
+	return t.pick(e)
+}
+
+// pick shows or holds e if it fits.
+func (t *tailer) pick(e *emitter.Event) error {
+	switch {
 	case !t.keep(e):
 		return nil
 	case t.last < 0:
@@ -246,6 +259,10 @@ func (t *tailer) lines(ctx context.Context, in io.Reader) error {
 		if errors.Is(err, io.EOF) || ctx.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, errLongLine) {
+			t.odd(fmt.Errorf("line %d: %w", lines.n, err))
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -296,13 +313,12 @@ func (t *tailer) end(err error) error {
 		return err
 	}
 	if t.calls != nil {
-		for _, e := range t.calls.list() {
-			if t.keep(e) {
-				t.held = append(t.held, read{event: e})
+		for _, c := range t.calls.list() {
+			if e, ok := t.decode(&c.read); ok {
+				if err := t.pick(e); err != nil {
+					return err
+				}
 			}
-		}
-		if t.last >= 0 {
-			t.held = t.held[max(0, len(t.held)-t.last):]
 		}
 		t.calls.warn(t.p.stderr)
 	}

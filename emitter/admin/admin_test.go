@@ -387,6 +387,34 @@ func TestReplayDead(t *testing.T) {
 	}
 }
 
+// handsOver is a sink whose far end closes before it has read anything.
+type handsOver struct{ sink }
+
+func (*handsOver) Settled() (uint64, error) { return 0, nil }
+
+func (*handsOver) Settle(context.Context) (uint64, error) {
+	return 0, emitter.Blocked(errors.New("the receiver closed the connection"))
+}
+
+// TestReplayDeadThatDoesNotSettle keeps dead letters that were handed over alone.
+func TestReplayDeadThatDoesNotSettle(t *testing.T) {
+	dir := fill(t, 1, map[string]int{"syslog": 1})
+	letters(t, dir, "syslog", 3, 5)
+	plan, err := admin.PlanReplayDead(dir, "syslog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir)
+	defer s.Close()
+	sent, err := s.ReplayDead(t.Context(), plan, emitter.Route{Name: "syslog", Sink: new(handsOver)})
+	if err == nil || sent.Accepted != 0 || sent.Left != 2 {
+		t.Errorf("sent %+v, %v", sent, err)
+	}
+	if diff := cmp.Diff([]uint64{3, 5}, seqsOf(t, dir, "syslog")); diff != "" {
+		t.Errorf("left: -want +got\n%s", diff)
+	}
+}
+
 // TestNothingUntold holds that nothing is done that cannot be told first.
 func TestNothingUntold(t *testing.T) {
 	dir := fill(t, 3, map[string]int{"hec": 1})

@@ -29,10 +29,12 @@ type Sent struct {
 
 // ReplayDead does what PlanReplayDead has planned: it sends the dead letters, in
 // order, along the route r, with the place in the chain that the events had. What
-// is accepted is removed. The error is the destination's when it takes nothing for
+// is accepted is removed, and where the destination acknowledges nothing what
+// counts as delivered. The error is the destination's when it takes nothing for
 // now; what it refuses for good is in Sent alone.
 func (s *Spool) ReplayDead(ctx context.Context, p *Plan, r emitter.Route) (*Sent, error) {
 	sent := &Sent{Left: len(p.letters)}
+	r.Sink = emitter.Confirming(r.Sink)
 	err := s.act(ctx, p, func() error {
 		err := s.sendLetters(ctx, p, r, sent)
 		if err == nil && len(sent.Refused)+len(sent.Unreadable) > 0 {

@@ -58,9 +58,10 @@ func (v *Verifier) lose(s *stream) {
 // name closes the holes that the event l at the seq own names, as many of their
 // seqs as it has a count for. Only a loss of the same stream counts, and one
 // that lies behind: anybody can begin a stream, and nobody can know a loss
-// before it happens.
+// before it happens. One that names a stream came from another trail, even if the
+// name is ours: whoever wrote it there cannot know what is missing here.
 func (v *Verifier) name(s *stream, at Place, own uint64, l *emitter.Loss) {
-	if l.Stream != "" && l.Stream != s.ID || l.FirstSeq == 0 || l.LastSeq < l.FirstSeq || l.LastSeq >= own {
+	if l.Stream != "" || l.FirstSeq == 0 || l.LastSeq < l.FirstSeq || l.LastSeq >= own {
 		return
 	}
 	missing := s.missing(l.FirstSeq, l.LastSeq)
@@ -89,7 +90,7 @@ func skipsAhead(cause string) bool {
 // spool, after it had been delivered, and goes on from the record before that.
 func (v *Verifier) rejoins(s *stream, at Place, r *Record) bool {
 	l, ok := lossOf(r)
-	if !ok || l.Stream != "" && l.Stream != s.ID || l.LastSeq != r.Seq-1 || l.FirstSeq > l.LastSeq {
+	if !ok || l.Stream != "" || l.LastSeq != r.Seq-1 || l.FirstSeq > l.LastSeq {
 		return false
 	}
 	if before, ok := v.recent.hash(s, l.FirstSeq-1); !ok || before != r.Prev {

@@ -64,6 +64,12 @@ func TestNamedGaps(t *testing.T) {
 			e.LoggedAt = someTime
 			tr.add(string(emitter.AppendEvent(nil, e)))
 		}, nil, []string{"a:3 lost 3"}, nil},
+		{"by one who came from elsewhere", func(tr *trail) {
+			tr.burn(1)
+			e := emitter.NewLoss(emitter.Loss{Stream: spool.Stream{15: 1}.String(), FirstSeq: 3, LastSeq: 3, Count: 1})
+			e.LoggedAt = someTime
+			tr.add(string(emitter.AppendEvent(nil, e)))
+		}, nil, []string{"a:3 lost 3"}, nil},
 		{"named before it happened", func(tr *trail) { tr.loss(4, 4, 1, full); tr.burn(1); tr.event() }, nil, []string{"a:4 lost 4"}, nil},
 		{"named backwards", func(tr *trail) { tr.burn(1); tr.loss(9, 3, 1, full) }, nil, []string{"a:3 lost 3"}, nil},
 		{"named by another type", func(tr *trail) {

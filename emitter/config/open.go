@@ -165,8 +165,9 @@ func formatOf(name formats.Name) (emitter.Format, error) {
 var ackModes = map[Ack]hec.AckMode{AckAuto: hec.AckAuto, AckOn: hec.AckOn, AckOff: hec.AckOff}
 
 func (d HECDestination) open(host string, log *slog.Logger) (*hec.Sink, error) {
+	isJSON := d.Format == formats.NameJSON || d.Format == formats.NameFlat
 	opt := hec.Options{
-		TokenFile: d.TokenFile, Text: d.Format != formats.NameJSON && d.Format != formats.NameFlat,
+		TokenFile: d.TokenFile, Text: !isJSON, Trusted: isJSON,
 		Host: host, Source: d.Source, SourceType: d.SourceType, Index: d.Index, Fields: d.Fields,
 		Ack: ackModes[d.Ack], AckTimeout: d.AckTimeout,
 		MaxBytes: int(d.BatchBytes), MaxEvents: d.BatchSize, NoGzip: !d.Gzip,

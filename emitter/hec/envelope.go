@@ -20,6 +20,7 @@ type envelope struct {
 	head []byte // from "host" to "event":
 	tail []byte // what comes after the body
 	text bool
+	json bool // bodies are JSON, whatever they are
 }
 
 func newEnvelope(opt Options) envelope {
@@ -37,7 +38,7 @@ func newEnvelope(opt Options) envelope {
 		fields, _ := json.Marshal(opt.Fields) // strings always can
 		tail = append(append([]byte(`,"fields":`), fields...), '}')
 	}
-	return envelope{head: append(head, `"event":`...), tail: tail, text: opt.Text}
+	return envelope{head: append(head, `"event":`...), tail: tail, text: opt.Text, json: opt.Trusted}
 }
 
 // append renders r. A body that cannot be an event is a [emitter.Permanent]
@@ -49,7 +50,7 @@ func (e envelope) append(dst []byte, r emitter.Record) ([]byte, error) {
 		return dst, unfit(r, errors.New("it is empty"))
 	case e.text:
 		body = quote(string(body))
-	case !json.Valid(body):
+	case !e.json && !json.Valid(body):
 		return dst, unfit(r, errors.New("it is not valid JSON"))
 	}
 	dst = append(dst, '{')

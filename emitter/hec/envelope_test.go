@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/emitter/hec/hectest"
 )
 
 func TestEnvelopeBytes(t *testing.T) {
@@ -115,5 +116,18 @@ func FuzzEnvelope(f *testing.F) {
 		if want := strings.ToValidUTF8(string(body), ""); strings.ReplaceAll(strings.ToValidUTF8(e.Event, ""), "\ufffd", "") != strings.ReplaceAll(want, "\ufffd", "") {
 			t.Fatalf("event %q, want %q", e.Event, want)
 		}
+	})
+}
+
+// TestTrustedBodies: they are not looked through; one that is no JSON after all is
+// found by the collector, and no other with it.
+func TestTrustedBodies(t *testing.T) {
+	bubble(t, Options{Trusted: true}, hectest.Options{}, func(t *testing.T, c *hectest.Collector, s *Sink) {
+		batch := numbered(3)
+		batch[1].Body = []byte("{")
+		wantSend(t, s, batch, 1, "permanent", "code 6")
+		batch[1].Body = nil
+		wantSend(t, s, batch[1:], 0, "permanent", "empty")
+		mustSend(t, s, batch[2:])
 	})
 }

@@ -49,6 +49,10 @@ type Options struct {
 	// Text says that the bodies of records are text, such as CEF, and not
 	// JSON. A body that is not valid JSON is refused unless Text is set.
 	Text bool
+	// Trusted says that the bodies are valid JSON without being looked through: of
+	// what an emitter has stored and the formats json and flat render they are. What
+	// is none after all the collector refuses, with the number of the event.
+	Trusted bool
 	// Host, Source and SourceType are metadata of every event. An empty Host is
 	// left out, the others have defaults.
 	Host, Source, SourceType string

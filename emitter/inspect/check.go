@@ -64,11 +64,17 @@ func check(ctx context.Context, dir string, limit int) (*Checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	marks, err := l.Marks() // before the records: what is confirmed stands there already
+	marks, err := l.Marks()
 	if err != nil {
 		return nil, err
 	}
+	if l, err = spool.OpenLog(dir); err != nil { // after the marks: what is confirmed stands there already
+		return nil, err
+	}
 	c := &checker{limit: limit, checked: Checked{Dir: dir}}
+	if s := l.Segments(); len(s) > 0 {
+		c.last = s[len(s)-1].First - 1 // it may be empty, and those before it removed
+	}
 	v := &chain.Verifier{Limit: limit}
 	if err := v.Records(ctx, dir, l.Stream(), c.watch(l.Records())); err != nil {
 		return nil, err

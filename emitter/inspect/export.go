@@ -27,8 +27,8 @@ func (r *Range) Contains(rec *spool.Record) bool {
 var errPast = errors.New("past the range")
 
 // Export writes the records of the range, one line each with its place in the
-// chain, so that 'vmcp-audit verify' takes them; n is how many. odd hears what is
-// missing among them, as in Walk.
+// chain, so that 'vmcp-audit verify' takes them; n is how many. odd hears what may
+// be missing among them, as in Walk.
 func Export(ctx context.Context, dir string, in Range, out io.Writer, odd func(error)) (n uint64, err error) {
 	w := bufio.NewWriterSize(out, 64<<10)
 	var line []byte
@@ -44,7 +44,12 @@ func Export(ctx context.Context, dir string, in Range, out io.Writer, odd func(e
 		line = append(emitter.AppendIntegrity(line[:0], rec.Payload, &integrity), '\n')
 		_, err := w.Write(line)
 		return err
-	}, odd)
+	}, func(err error) {
+		if d, ok := errors.AsType[*spool.DamageError](err); ok && (d.Last < in.First || in.Last > 0 && d.First > in.Last) {
+			return
+		}
+		odd(err)
+	})
 	if errors.Is(err, errPast) {
 		err = nil
 	}

@@ -3,6 +3,7 @@ package inspect_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -376,6 +377,104 @@ func TestExport(t *testing.T) {
 				t.Errorf("%d records, %+v", n, r)
 			}
 		})
+	}
+}
+
+// TestExportBesideDamage holds that only what is damaged in the range counts.
+func TestExportBesideDamage(t *testing.T) {
+	dir := t.TempDir()
+	s := openSpool(t, dir)
+	store(t, s, 3, 100)
+	names, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, names[0], 4200, "damage")
+	for _, tt := range []struct {
+		in   inspect.Range
+		want []string
+	}{
+		{inspect.Range{}, []string{"1 to 1"}},
+		{inspect.Range{Last: 1}, []string{"1 to 1"}},
+		{inspect.Range{First: 2}, nil},
+		{inspect.Range{First: 2, Last: 2}, nil},
+	} {
+		var odd []string
+		_, err := inspect.Export(t.Context(), dir, tt.in, io.Discard, func(err error) {
+			_, seqs, _ := strings.Cut(err.Error(), "seqs ")
+			odd = append(odd, seqs)
+		})
+		if diff := cmp.Diff(tt.want, odd); diff != "" || err != nil {
+			t.Errorf("%+v: %v, -want +got\n%s", tt.in, err, diff)
+		}
+	}
+}
+
+// TestCheckWhileWritten holds that a cursor which moves on while we look is not
+// taken for one that has confirmed more than there is.
+func TestCheckWhileWritten(t *testing.T) {
+	dir := t.TempDir()
+	s := openSpool(t, dir)
+	store(t, s, 1, 100)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := s.Cursor("a")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		big := []byte(strings.Repeat("x", 40<<10))
+		for range 150 {
+			if _, err := s.Append(t.Context(), spool.Preferred, big); err != nil {
+				t.Error(err)
+				return
+			}
+			batch, err := c.Next(t.Context(), spool.Limits{Records: 100, Bytes: 1 << 30})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			c.Confirm(batch[len(batch)-1].Seq)
+			c.Save()
+		}
+	}()
+	for {
+		c, err := inspect.Check(t.Context(), dir, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range c.Findings {
+			if strings.Contains(c.Findings[i].Text, "the end is missing") {
+				t.Fatal(c.Findings[i].Text)
+			}
+		}
+		select {
+		case <-ended:
+			return
+		default:
+		}
+	}
+}
+
+// TestCheckEmptySegment holds that the end is not missed where all records were
+// delivered and removed, and the next one has not come yet.
+func TestCheckEmptySegment(t *testing.T) {
+	dir := t.TempDir()
+	s, err := spool.Open(dir, spool.Options{MaxSize: 64 << 20, MinFree: -1, Reserved: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store(t, s, 100, 20<<10)
+	confirm(t, s, "a", 100)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	openSpool(t, dir) // with a quota that the only segment fills
+	c, err := inspect.Check(t.Context(), dir, 0)
+	if err != nil || len(c.Streams) > 0 || c.Found > 0 {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 

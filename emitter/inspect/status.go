@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
@@ -74,7 +75,7 @@ const RateRecords = 1000
 const overhead = 60
 
 // Read returns the status of the spool in dir at the time now. It reads all of
-// it once, which takes one or two seconds for a GiB. quota is that of the process
+// it once, which takes a few seconds for a GiB. quota is that of the process
 // that writes, in bytes; 0: not known.
 func Read(ctx context.Context, dir string, quota int64, now time.Time) (*Status, error) {
 	l, err := spool.OpenLog(dir)
@@ -219,6 +220,7 @@ func (r *statusReader) size(l *spool.Log) {
 		s.Routes[i].DeadLetters++
 		s.Routes[i].DeadBytes += f.Bytes
 	}
+	slices.SortFunc(s.Routes, func(a, b Route) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // rate says how fast the spool fills.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"syscall"
 )
 
 // disk is every file operation that the log rests on; tests make them fail.
@@ -40,8 +41,10 @@ type osDisk struct{}
 func (osDisk) Create(path string) (file, error) {
 	return openFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 }
-func (osDisk) Open(path string) (file, error)             { return openFile(path, os.O_RDWR) }
-func (osDisk) Read(path string) (file, error)             { return openFile(path, os.O_RDONLY) }
+func (osDisk) Open(path string) (file, error) { return openFile(path, os.O_RDWR) }
+func (osDisk) Read(path string) (file, error) {
+	return openFile(path, os.O_RDONLY|syscall.O_NONBLOCK) // a pipe of that name would wait for ever
+}
 func (osDisk) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
 func (osDisk) MkdirAll(path string) error                 { return os.MkdirAll(path, 0o700) }
 func (osDisk) Rename(from, to string) error               { return os.Rename(from, to) }

@@ -83,10 +83,10 @@ func (d *diskTest) try(p Priority) error {
 }
 
 // fill appends until that fails.
-func (d *diskTest) fill(p Priority) error {
+func (d *diskTest) fill() error {
 	d.Helper()
 	for range 10_000 {
-		if err := d.try(p); err != nil {
+		if err := d.try(Ordinary); err != nil {
 			return err
 		}
 	}
@@ -143,7 +143,7 @@ func TestFullDisk(t *testing.T) {
 			dir, free := smallDisk(t)
 			synctest.Test(t, func(t *testing.T) {
 				d := newDiskTest(t, dir, Options{MaxSize: 64 << 20})
-				d.refused(Ordinary, d.fill(Ordinary), ErrFull, syscall.ENOSPC)
+				d.refused(Ordinary, d.fill(), ErrFull, syscall.ENOSPC)
 				d.refused(Preferred, d.try(Preferred), ErrFull)
 				if st := d.s.Stats(); !errors.Is(st.Fault, ErrFull) || len(d.acked) < 100 {
 					t.Errorf("fault %v after %d records", st.Fault, len(d.acked))
@@ -170,7 +170,7 @@ func TestReadyOnFullDisk(t *testing.T) {
 	dir, _ := smallDisk(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiskTest(t, dir, Options{MaxSize: 64 << 20})
-		d.refused(Ordinary, d.fill(Ordinary), ErrFull, syscall.ENOSPC)
+		d.refused(Ordinary, d.fill(), ErrFull, syscall.ENOSPC)
 		for range 5 {
 			time.Sleep(retryAfter)
 			if err := d.s.Ready(Ordinary); !errors.Is(err, ErrFull) {
@@ -188,7 +188,7 @@ func TestFullDiskConfirm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiskTest(t, dir, Options{MaxSize: 64 << 20})
 		c := mustCursor(t, d.s, "late")
-		d.refused(Ordinary, d.fill(Ordinary), ErrFull, syscall.ENOSPC)
+		d.refused(Ordinary, d.fill(), ErrFull, syscall.ENOSPC)
 		fillUp(t, filepath.Join(filepath.Dir(dir), "others"))
 		read := drain(t, c, 1000)
 		c.Confirm(read[len(read)-1].Seq)
@@ -224,7 +224,7 @@ func TestMinFree(t *testing.T) {
 	const floor = 300 << 10
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiskTest(t, dir, Options{MaxSize: 64 << 20, MinFree: floor})
-		err := d.fill(Ordinary)
+		err := d.fill()
 		d.refused(Ordinary, err, ErrFull)
 		if left, _ := freeSpace(dir); errors.Is(err, syscall.ENOSPC) || left < floor || left > floor+8<<10 {
 			t.Errorf("with %d bytes free: %v", left, err)
@@ -234,7 +234,7 @@ func TestMinFree(t *testing.T) {
 		if err := d.s.Ready(Ordinary); err != nil {
 			t.Fatal(err)
 		}
-		err = d.fill(Ordinary)
+		err = d.fill()
 		d.refused(Preferred, err, ErrFull)
 		if left, _ := freeSpace(dir); left < floor || left > floor+8<<10 {
 			t.Errorf("with %d bytes free: %v", left, err)
@@ -285,7 +285,7 @@ func TestReadOnly(t *testing.T) {
 		if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""); err != nil {
 			t.Fatal(err)
 		}
-		d.refused(Ordinary, d.fill(Ordinary), ErrBroken, syscall.EROFS)
+		d.refused(Ordinary, d.fill(), ErrBroken, syscall.EROFS)
 		d.refused(Preferred, d.try(Preferred), ErrBroken)
 		if _, err := Open(dir, Options{}); !errors.Is(err, syscall.EROFS) {
 			t.Errorf("Open = %v; want %v", err, syscall.EROFS)

@@ -80,7 +80,7 @@ func (l *Log) readMark(path string) (MarkInfo, error) {
 	for slot := range int64(2) {
 		b := make([]byte, markSize)
 		if _, err := f.ReadAt(b, slot*markBlock); err != nil && !isEnd(err) {
-			return m, err
+			continue // who opens the spool takes it for damaged too
 		}
 		stream, generation, seq, ok := decodeMark(b)
 		if ok && generation > newest {
@@ -101,8 +101,9 @@ type FileInfo struct {
 	Modified time.Time
 }
 
-// Files lists everything in the folder but the segments, which counts against the
-// quota too. What vanishes meanwhile is left out.
+// Files lists the files in the folder but the segments, which count against the
+// quota too. What vanishes meanwhile is left out, and what is no regular file: to
+// open a pipe would wait for ever.
 func (l *Log) Files() []FileInfo { return l.files("") }
 
 func (l *Log) files(folder string) (list []FileInfo) {
@@ -114,7 +115,7 @@ func (l *Log) files(folder string) (list []FileInfo) {
 		path := filepath.Join(folder, e.Name())
 		if e.IsDir() {
 			list = append(list, l.files(path)...)
-		} else if info, err := e.Info(); err == nil && !strings.HasSuffix(e.Name(), segmentSuffix) {
+		} else if info, err := e.Info(); err == nil && info.Mode().IsRegular() && !strings.HasSuffix(e.Name(), segmentSuffix) {
 			list = append(list, FileInfo{Path: path, Bytes: info.Size(), Modified: info.ModTime()})
 		}
 	}

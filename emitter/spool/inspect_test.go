@@ -107,6 +107,78 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// TestAllRemoved removes all that was listed before it is read: an empty log would
+// be a wrong answer.
+func TestAllRemoved(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, small(t))
+	c := mustCursor(t, s, "a")
+	appendMany(t, s, 1, 20<<10)
+	l, err := OpenLog(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendMany(t, s, 29, 20<<10)
+	batch, err := c.Next(t.Context(), Limits{Records: 30, Bytes: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Confirm(batch[len(batch)-1].Seq)
+	if s.Stats().First == 1 {
+		t.Fatal("nothing was removed")
+	}
+	var got []error
+	for _, err := range l.Records() {
+		got = append(got, err)
+	}
+	if len(got) != 1 || !errors.Is(got[0], fs.ErrNotExist) {
+		t.Errorf("%v", got)
+	}
+}
+
+// slowList is a disk on which much happens while a folder is listed.
+type slowList struct {
+	osDisk
+	meanwhile func()
+}
+
+func (d slowList) ReadDir(path string) ([]fs.DirEntry, error) {
+	entries, err := d.osDisk.ReadDir(path)
+	d.meanwhile()
+	return entries, err
+}
+
+// TestListedAndRemoved removes all segments that were listed before they are
+// looked at.
+func TestListedAndRemoved(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, small(t))
+	c := mustCursor(t, s, "a")
+	appendMany(t, s, 1, 20<<10)
+	once := sync.OnceFunc(func() {
+		appendMany(t, s, 29, 20<<10)
+		batch, err := c.Next(t.Context(), Limits{Records: 30, Bytes: 1 << 30})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Confirm(batch[len(batch)-1].Seq)
+	})
+	l, err := openLog(slowList{meanwhile: once}, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first := s.Stats().First; first == 1 || len(l.segments) == 0 || l.segments[0].first != first {
+		t.Errorf("%d segments, the first seq is %d", len(l.segments), first)
+	}
+	link := filepath.Join(dir, segmentName(99, 99))
+	if err := os.Symlink(filepath.Join(dir, "nowhere"), link); err != nil {
+		t.Skip(err)
+	}
+	if l, err := OpenLog(dir); err != nil || len(l.segments) == 0 {
+		t.Errorf("with a link that leads nowhere: %v, %v", l, err)
+	}
+}
+
 // TestFollowDamage damages what has not been read yet.
 func TestFollowDamage(t *testing.T) {
 	dir := t.TempDir()

@@ -53,8 +53,15 @@ func OpenLog(dir string) (*Log, error) {
 	return openLog(osDisk{}, dir)
 }
 
+// maxLists is how often a list of segments is made anew of which the newest one
+// is gone, until that is taken for a link that leads nowhere.
+const maxLists = 100
+
 func openLog(d disk, dir string) (*Log, error) {
-	segments, stream, err := listSegments(d, dir)
+	segments, stream, stale, err := listSegments(d, dir)
+	for try := 0; stale && try < maxLists; try++ {
+		segments, stream, stale, err = listSegments(d, dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read spool %s: %w", dir, err)
 	}
@@ -137,8 +144,8 @@ func (r *logReader) run() bool {
 		return true
 	}
 	f, err := r.log.disk.Read(filepath.Join(r.log.dir, r.seg.name))
-	if errors.Is(err, fs.ErrNotExist) && r.pos.seq == 0 {
-		return true // removed since, by the process that may
+	if errors.Is(err, fs.ErrNotExist) && r.pos.seq == 0 && r.limit != noLimit {
+		return true // removed since, by the process that may; the next one is there
 	}
 	if err != nil {
 		r.yield(Record{}, err)

@@ -32,7 +32,7 @@ func (s *Spool) recover() error {
 
 // loadSegments lists the segments, by number.
 func (s *Spool) loadSegments() error {
-	segments, stream, err := listSegments(s.disk, s.dir)
+	segments, stream, _, err := listSegments(s.disk, s.dir)
 	if err != nil {
 		return err
 	}
@@ -45,14 +45,13 @@ func (s *Spool) loadSegments() error {
 }
 
 // listSegments lists the segments in dir by number, with the stream that their
-// headers name: zero if none does. A segment that vanishes meanwhile is left out.
-func listSegments(d disk, dir string) ([]*segment, Stream, error) {
-	entries, err := d.ReadDir(dir)
+// headers name: zero if none does. A segment that vanishes meanwhile is left out;
+// stale says that the newest one did, so that there is a newer one.
+func listSegments(d disk, dir string) (list []*segment, stream Stream, stale bool, err error) {
+	entries, err := d.ReadDir(dir) // by name, which is by number
 	if err != nil {
-		return nil, Stream{}, err
+		return nil, Stream{}, false, err
 	}
-	var list []*segment
-	var stream Stream
 	for _, e := range entries {
 		number, first, ok := parseSegmentName(e.Name())
 		if !ok {
@@ -62,20 +61,21 @@ func listSegments(d disk, dir string) ([]*segment, Stream, error) {
 		h, err := seg.inspect(d, dir)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
+			stale = true
 			continue
 		case errors.Is(err, errHeader):
 		case err != nil:
-			return nil, Stream{}, fmt.Errorf("%s: %w", e.Name(), err)
+			return nil, Stream{}, false, fmt.Errorf("%s: %w", e.Name(), err)
 		case h.number == number && h.first == first:
 			stream = h.stream
 		}
-		list = append(list, seg)
+		list, stale = append(list, seg), false
 	}
 	slices.SortFunc(list, func(a, b *segment) int { return cmp.Compare(a.number, b.number) })
 	for _, seg := range list {
 		seg.seed = seedOf(stream, seg.number)
 	}
-	return list, stream, nil
+	return list, stream, stale, nil
 }
 
 // inspect reads the segment's size and header.

@@ -35,7 +35,7 @@ func TestContract(t *testing.T) {
 				})
 				return sinktest.Fixture{
 					Sink:     newSink(t, p.at(), opt),
-					Received: func(int) []string { return p.received() },
+					Received: p.waitDifferent,
 					Break:    p.fail,
 					Hang: func() func() {
 						stalls := make(chan struct{})

@@ -30,7 +30,7 @@ func (s *Sink) dial(ctx context.Context) (*conn, error) {
 	d := net.Dialer{KeepAliveConfig: keepAlive}
 	raw, err := d.DialContext(within, network, s.to.Host)
 	if err != nil {
-		return nil, s.cannotDial(ctx, err)
+		return nil, s.cannotDial(err)
 	}
 	socket := &counted{Conn: raw}
 	c := &conn{Conn: socket, socket: socket, stream: !s.to.Datagrams(), timeout: s.opt.Timeout, ended: make(chan struct{})}
@@ -39,9 +39,6 @@ func (s *Sink) dial(ctx context.Context) (*conn, error) {
 		return c, nil
 	}
 	if err := s.handshake(within, c); err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
 		return nil, err
 	}
 	return c, nil

@@ -39,11 +39,9 @@ func (s *Sink) faultf(err error, format string, args ...any) error {
 
 // cannotDial returns the error of a connection that could not be opened. That a
 // socket may not be used or is of another kind is a fault of the configuration.
-func (s *Sink) cannotDial(ctx context.Context, err error) error {
+func (s *Sink) cannotDial(err error) error {
 	local := strings.HasPrefix(s.to.Network, "unix")
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
 	case local && errors.Is(err, syscall.EPROTOTYPE) && s.to.Network == "unix":
 		return emitter.Blocked(s.faultf(err, "the socket takes datagrams: the address begins with unixgram://"))
 	case local && errors.Is(err, syscall.EPROTOTYPE):
@@ -70,6 +68,9 @@ func (s *Sink) tlsFault(err error, asked bool) error {
 	if errors.Is(err, io.EOF) {
 		return s.faultf(err, "the receiver closed the connection during the TLS handshake: does it speak TLS there?")
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return s.faultf(err, "the receiver does not answer the TLS handshake: does it speak TLS there?")
+	}
 	op, ok := errors.AsType[*net.OpError](err)
 	switch alert := ok && op.Op == "remote error"; {
 	case alert && asked && s.opt.CertFile == "":
@@ -95,7 +96,7 @@ func (s *Sink) certificateText(err error) string {
 			names = append(names, ip.String())
 		}
 		if len(names) == 0 {
-			names = []string{"none"}
+			names = []string{"none (a common name does not count)"}
 		}
 		return fmt.Sprintf("the receiver's certificate is for another host: it names %s, and not %s", strings.Join(names, ", "), host.Host)
 	}
@@ -119,8 +120,8 @@ func (s *Sink) lost(c *conn, cause error) error {
 		s.count.refused.Add(1)
 		return s.faultf(cause, "nobody takes the datagrams: %v", cause)
 	}
-	if op, ok := errors.AsType[*net.OpError](cause); ok && op.Op == "remote error" {
-		return s.tlsFault(cause, c.asked)
+	if op, ok := errors.AsType[*net.OpError](cause); ok && op.Op == "remote error" && c.asked {
+		return s.tlsFault(cause, true)
 	}
 	text := "the connection broke: " + cause.Error()
 	if errors.Is(cause, io.EOF) {

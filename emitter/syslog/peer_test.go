@@ -199,6 +199,17 @@ func (p *peer) wait(n int) []string {
 	return p.received()
 }
 
+// waitDifferent is wait for n different messages: what the peer has read and not
+// counted yet when its connection is closed comes a little later.
+func (p *peer) waitDifferent(n int) []string {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		got := p.received()
+		if different := len(slices.Compact(slices.Sorted(slices.Values(got)))); different >= n || time.Now().After(end) {
+			return got
+		}
+	}
+}
+
 // fail breaks all connections, until mend is called.
 func (p *peer) fail() (mend func()) {
 	p.set(func() { p.broken = true })

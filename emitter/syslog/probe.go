@@ -17,8 +17,11 @@ const (
 	receiptNotRead   receipt = "nothing was refused; of a datagram nobody can tell more"
 )
 
-// probeTime is how long a receiver has to say what it does not like.
-const probeTime = 500 * time.Millisecond
+// How long a receiver has to say what it does not like.
+const (
+	greetTime = 500 * time.Millisecond // that we connect
+	probeTime = time.Second            // what we send
+)
 
 // Probe looks whether the receiver can be reached, without sending a message:
 // TLS and certificates included. To a stream it sends an empty line, which those
@@ -37,13 +40,13 @@ func (s *Sink) Probe(ctx context.Context) error {
 	if !c.stream {
 		return s.probeDatagram(ctx, c)
 	}
-	if end := c.within(ctx, probeTime/2); end != nil {
+	if end := c.within(ctx, s.greetTime); end != nil {
 		return s.refusal(end, "the receiver closed the connection at once")
 	}
 	if _, err := c.Write([]byte{'\n'}); err != nil {
 		return s.fault(err)
 	}
-	end := c.within(ctx, probeTime)
+	end := c.within(ctx, s.probeTime)
 	switch {
 	case end != nil && s.opt.Framing == FramingLF:
 		return s.refusal(end, "the receiver closed the connection at a line end: it takes octet counting alone (framing octet)")
@@ -76,7 +79,7 @@ func (s *Sink) probeDatagram(ctx context.Context, c *conn) error {
 	}
 	_, err := c.Write(nil)
 	if err == nil {
-		err = c.within(ctx, probeTime)
+		err = c.within(ctx, s.probeTime)
 	}
 	if err != nil {
 		return s.lost(c, err)

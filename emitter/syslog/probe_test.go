@@ -4,6 +4,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestProbe(t *testing.T) {
@@ -31,6 +32,13 @@ func TestProbe(t *testing.T) {
 				to = closing(t)
 			}
 			s := newSink(t, to, Options{Framing: tt.sends})
+			s.greetTime, s.probeTime = 10*time.Millisecond, 10*time.Millisecond
+			if to != p.at() { // these end when the receiver closes
+				s.probeTime = patience
+			}
+			if tt.closes {
+				s.greetTime = patience
+			}
 			err := s.Probe(t.Context())
 			if tt.text != "" {
 				wantError(t, err, "blocked", tt.text)
@@ -84,9 +92,11 @@ func TestProbeOfDatagrams(t *testing.T) {
 	d := listenPacket(t, "udp", "127.0.0.1:0")
 	to := Address{"udp", d.c.LocalAddr().String()}
 	s := newSink(t, to, Options{})
+	s.probeTime = 10 * time.Millisecond
 	if err := s.Probe(t.Context()); err != nil || s.Receipt() != string(receiptNotRead) {
 		t.Errorf("%v, found %q", err, s.Receipt())
 	}
 	d.c.Close()
+	s.probeTime = patience
 	wantError(t, s.Probe(t.Context()), "plain", "nobody takes the datagrams")
 }

@@ -50,7 +50,7 @@ func (s *session) write(frames []byte, seq uint64) error {
 		}
 		return err
 	}
-	s.marks = append(s.marks, mark{seq: seq, end: s.socket.written.Load(), at: time.Now()})
+	s.marks.add(seq, s.socket.written.Load(), time.Now())
 	return nil
 }
 

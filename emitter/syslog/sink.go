@@ -5,10 +5,10 @@
 //
 // Syslog has no acknowledgements. So the sink is an [emitter.Lagging] one: what
 // was written settles, on a connection that is well, when the receiver's system
-// has acknowledged it and Options.Window bytes behind it, or when
-// Options.SettleTime has gone by; when the connection breaks or the receiver
-// closes it, all that has not settled is sent again. An orderly end waits until
-// the receiver has read everything and closes too.
+// has acknowledged it and Options.Window bytes behind it, or Options.SettleTime
+// ago; when the connection breaks or the receiver closes it, all that has not
+// settled is sent again. An orderly end waits until the receiver has read
+// everything and closes too.
 //
 // Guaranteed over a stream: what the receiver's program had not read when it
 // closed, crashed or hung is sent again, as long as its system held less than
@@ -16,8 +16,8 @@
 //
 // Not guaranteed: what the receiver had read and then lost, or what a proxy on the
 // way had acknowledged. A receiver that hangs for longer than Options.SettleTime
-// and then crashes loses what its system held, if so little came that it never
-// was full. UDP loses what it loses: only what a system refuses at once, within a
+// before its system's buffer is full, and then crashes, loses of that what was
+// older. UDP loses what it loses: only what a system refuses at once, within a
 // second, is sent again.
 package syslog
 
@@ -44,6 +44,8 @@ type Sink struct {
 	opt        Options // immutable, with defaults
 	serverName string
 
+	greetTime, probeTime time.Duration // as the constants have them
+
 	certificates reread.Certificates
 	tls          *tls.Config // nil: not read yet
 	stale        bool        // the certificate files have changed and cannot be used
@@ -69,7 +71,7 @@ func New(to Address, opt Options) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("syslog: %w", err)
 	}
-	s := &Sink{to: to, opt: opt, serverName: opt.ServerName, certificates: reread.Certificates{
+	s := &Sink{to: to, opt: opt, serverName: opt.ServerName, greetTime: greetTime, probeTime: probeTime, certificates: reread.Certificates{
 		CA:   reread.File{Path: opt.CAFile},
 		Cert: reread.File{Path: opt.CertFile},
 		Key:  reread.File{Path: opt.KeyFile},
@@ -101,8 +103,9 @@ func (s *Sink) Close() error {
 	return nil
 }
 
-// Send writes batch to the connection, and opens one if there is none. What is no
-// message for this receiver, being too long or not to be framed, is a
+// Send writes batch to the connection, and opens one if there is none. Records of
+// a write to a stream that failed count as handed over: they are in doubt. What is
+// no message for this receiver, being too long or not to be framed, is a
 // [emitter.Permanent] error; a certificate that is not valid, a client certificate
 // that is refused, a receiver without TLS 1.2 and a socket that may not be used are
 // [emitter.Blocked] ones.
@@ -127,7 +130,7 @@ func (s *Sink) open(ctx context.Context) error {
 		if end == nil {
 			return nil
 		}
-		if len(s.session.marks) > 0 {
+		if len(s.session.marks.list) > 0 {
 			return s.broken(end)
 		}
 		s.drop() // it was idle
@@ -159,10 +162,10 @@ func (s *Sink) sendFrames(ctx context.Context, batch []emitter.Record) (sent int
 		}
 		s.frames = frames
 		if n > 0 {
-			if err := s.write(ctx, append(frames, '\n'), batch[sent+n-1].Seq); err != nil {
+			sent += n // also if the write fails: the receiver may have got a part
+			if err := s.write(ctx, append(frames, '\n'), batch[sent-1].Seq); err != nil {
 				return sent, err
 			}
-			sent += n
 		}
 		if refused != nil {
 			return sent, emitter.Permanent(s.fault(refused))
@@ -202,17 +205,18 @@ func (s *Sink) write(ctx context.Context, frames []byte, seq uint64) error {
 // connection, which may have broken since.
 func (s *Sink) Settled() (uint64, error) {
 	c := s.session
-	if c == nil || len(c.marks) == 0 {
+	if c == nil || len(c.marks.list) == 0 {
 		return s.settled, nil
 	}
 	if end := c.over(); end != nil {
 		return s.settled, s.broken(end)
 	}
-	now, acked := time.Now(), c.acked()
-	if m, found := c.marks.unacked(acked); found && now.Sub(m.at) > s.opt.Timeout {
+	now := time.Now()
+	n := c.marks.settled(c.acked(), now, s.opt.Window, s.opt.SettleTime)
+	if c.marks.waiting(now) > s.opt.Timeout {
 		return s.settled, s.broken(fmt.Errorf("nothing was acknowledged for %v", s.opt.Timeout))
 	}
-	s.settle(c.marks.settled(acked, now, s.opt.Window, s.opt.SettleTime))
+	s.settle(n)
 	return s.settled, nil
 }
 
@@ -227,12 +231,12 @@ func (s *Sink) Settle(ctx context.Context) (uint64, error) {
 	if err != nil {
 		if ctx.Err() != nil {
 			s.drop()
-			return s.settled, ctx.Err()
+			return s.settled, s.faultf(ctx.Err(), "the receiver has not closed the connection in time, by which it would show that it read everything")
 		}
 		return s.settled, s.broken(err)
 	}
 	s.receipt = receipt
-	s.settle(len(c.marks))
+	s.settle(len(c.marks.list))
 	s.drop()
 	return s.settled, nil
 }
@@ -240,8 +244,8 @@ func (s *Sink) Settle(ctx context.Context) (uint64, error) {
 // settle takes the first n marks for delivered.
 func (s *Sink) settle(n int) {
 	if n > 0 {
-		s.settled, s.fresh = max(s.settled, s.session.marks[n-1].seq), false
-		s.session.marks = s.session.marks[n:]
+		s.settled, s.fresh = max(s.settled, s.session.marks.list[n-1].seq), false
+		s.session.marks.drop(n)
 	}
 }
 

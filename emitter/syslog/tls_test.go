@@ -1,6 +1,7 @@
 package syslog
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -38,7 +39,7 @@ func TestTLS(t *testing.T) {
 		{"good", good.server(), trusting, ""},
 		{"name set", elsewhere.server(), named, ""},
 		{"wrong host", elsewhere.server(), trusting, "is for another host: it names elsewhere.example, and not 127.0.0.1"},
-		{"no host", nameless.server(), trusting, "names none"},
+		{"no host", nameless.server(), trusting, "names none (a common name does not count)"},
 		{"expired", expired.server(), trusting, "has expired or is not valid yet"},
 		{"self-signed", issue(t, "receiver", nil, nil).server(), trusting, "is self-signed"},
 		{"unknown authority", issue(t, "receiver", other, nil).server(), trusting, "by an authority that is not known"},
@@ -75,6 +76,46 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// garbler is a connection that changes what is read.
+type garbler struct {
+	net.Conn
+
+	garbles bool
+}
+
+func (g *garbler) Read(p []byte) (int, error) {
+	n, err := g.Conn.Read(p)
+	if g.garbles && n > 5 { // not in the length of a TLS record
+		p[n-1] ^= 1
+	}
+	return n, err
+}
+
+// TestAlertLater has a receiver that gives up a connection that was well: no fault
+// of the configuration.
+func TestAlertLater(t *testing.T) {
+	ca := issue(t, "ca", nil, nil)
+	receiver := issue(t, "receiver", ca, nil).server()
+	ready := make(chan struct{})
+	to := answering(t, func(c net.Conn) {
+		g := &garbler{Conn: c}
+		server := tls.Server(g, receiver)
+		if err := server.Handshake(); err == nil {
+			g.garbles = true
+			close(ready)
+			_, _ = server.Read(make([]byte, 1))
+		}
+	})
+	to.Network = "tls"
+	s := newSink(t, to, Options{CAFile: tempFile(t, "ca.pem", ca.certPEM())})
+	if err := s.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-ready
+	mustSend(t, s, numbered(1, 1))
+	wantError(t, loses(t, s), "plain", "bad record MAC")
+}
+
 // TestNoTLSThere has receivers that speak something else.
 func TestNoTLSThere(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -95,6 +136,18 @@ func TestNoTLSThere(t *testing.T) {
 	s := newSink(t, Address{Network: "tls", Host: l.Addr().String()}, Options{})
 	_, err = s.Send(t.Context(), numbered(1, 1))
 	wantError(t, err, "blocked", "does not speak TLS")
+}
+
+// TestSilenceInsteadOfTLS has a receiver that waits for lines.
+func TestSilenceInsteadOfTLS(t *testing.T) {
+	p := newPeer(t, "tcp", FramingLF, func(p *peer) { p.holds = true })
+	s := newSink(t, Address{Network: "tls", Host: p.l.Addr().String()}, Options{DialTimeout: 50 * time.Millisecond})
+	_, err := s.Send(t.Context(), numbered(1, 1))
+	wantError(t, err, "plain", "does not answer the TLS handshake: does it speak TLS there?")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err = newSink(t, s.to, Options{}).Probe(ctx)
+	wantError(t, err, "plain", "does not answer the TLS handshake: does it speak TLS there?")
 }
 
 func TestCertificatesAreReadAgain(t *testing.T) {

@@ -26,6 +26,10 @@ func Decode(line []byte) (*emitter.Event, error) {
 		return nil, fmt.Errorf("decode ToolHive line: %w", err)
 	}
 	d := decoder{line: all, event: &emitter.Event{Schema: emitter.SchemaVersion, Stage: emitter.StageCompleted}}
+	d.session()
+	if err := d.clean(line); err != nil {
+		return nil, fmt.Errorf("decode ToolHive line: %w", err)
+	}
 	if err := d.head(line); err != nil {
 		return nil, fmt.Errorf("decode ToolHive line: %w", err)
 	}
@@ -53,6 +57,7 @@ type decoder struct {
 	line  object
 	event *emitter.Event
 	typ   string // as the line has it
+	reply reply
 }
 
 // head reads what every line has, and so tells if it is one.
@@ -110,6 +115,7 @@ func (d *decoder) data() {
 	if len(request) > 0 && request[0] == '{' && json.Unmarshal(request, &message) == nil && len(message.ID) <= 256 {
 		e.Trace.JSONRPCID = string(message.ID)
 	}
+	d.reply = replyOf(response)
 	e.Data.Request, e.Data.Response = d.bounded("data.request", request), d.bounded("data.response", response)
 	d.line.drop("data", "request")
 	d.line.drop("data", "response")

@@ -149,6 +149,35 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
+// TestReply: a recorded answer that tells of a failure is believed before the
+// outcome that ToolHive made of the HTTP status.
+func TestReply(t *testing.T) {
+	tests := []struct{ typ, outcome, response, want string }{
+		{"mcp_tool_call", "success", `{"jsonrpc":"2.0","id":1,"result":{"content":[],"isError":true}}`, "failure tool_error"},
+		{"mcp_tool_call", "success", `{"jsonrpc":"2.0","id":1,"result":{"content":[],"isError":false}}`, "success "},
+		{"mcp_tool_call", "success", `"event: message\ndata: {\"method\":\"notifications/progress\"}\n\nevent: message\ndata: {\"result\":{\"isError\":true}}\n\n"`, "failure tool_error"},
+		{"mcp_tool_call", "success", `{"error":{"code":-32602,"message":"m"}}`, "failure invalid_params"},
+		{"mcp_resource_read", "success", `{"error":{"code":-32603}}`, "error internal_error"},
+		{"mcp_resource_read", "success", `{"error":{}}`, "failure rpc_error"},
+		{"mcp_resource_read", "success", `{"result":{"isError":true}}`, "success "}, // means nothing there
+		{"mcp_tool_call", "success", `"{\"result\":{\"isError\":true,\"cont"`, "success "},
+		{"mcp_tool_call", "success", `[7]`, "success "},
+		{"mcp_tool_call", "denied", `{"error":{"code":-32603}}`, "denied "},
+	}
+	for _, tt := range tests {
+		e, err := Decode(fmt.Appendf(nil, `{"type":%q,"outcome":%q,"logged_at":"2026-11-22T13:39:50Z","data":{"response":%s}}`, tt.typ, tt.outcome, tt.response))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(e.Outcome, " ", e.Reason); got != tt.want {
+			t.Errorf("%s %s: got %s, want %s", tt.typ, tt.response, got, tt.want)
+		}
+		if said := bytes.Contains(e.Data.Original, []byte(`"outcome":"success"`)); said != (tt.outcome == "success" && e.Outcome != "success") {
+			t.Errorf("%s: original %s", tt.response, e.Data.Original)
+		}
+	}
+}
+
 func TestSubjectAndSession(t *testing.T) {
 	tests := []struct {
 		members string

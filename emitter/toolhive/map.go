@@ -2,8 +2,6 @@ package toolhive
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"net/netip"
 	"slices"
@@ -20,11 +18,7 @@ func (d *decoder) who() {
 	}
 	in.take(&e.Source.Extra.UserAgent, 256, "source", "extra", "user_agent")
 	in.take(&e.Source.Extra.RequestID, 128, "source", "extra", "request_id")
-	if id := in.text("source", "extra", "session_id"); id != "" {
-		sum := sha256.Sum256([]byte(id)) // whoever has the id has the session
-		e.Source.Extra.SessionID = "sha256:" + hex.EncodeToString(sum[:])
-		in.drop("source", "extra", "session_id")
-	}
+	in.drop("source", "extra", "session_id") // its digest stands in the event
 	in.take(&e.Client.NameClaimed, 128, "subjects", "client_name")
 	in.take(&e.Client.VersionClaimed, 64, "subjects", "client_version")
 	d.subject()
@@ -150,6 +144,10 @@ func (d *decoder) outcome() {
 	switch {
 	case d.typ == "vmcp_workflow_started" || d.typ == "vmcp_workflow_step_started":
 		e.Conclude(emitter.OutcomePending, "")
+	case outcome == "success" && d.reply.failed:
+		e.Conclude(applicationError(d.reply.code))
+	case outcome == "success" && d.reply.toolFailed && e.Type == emitter.TypeToolCall:
+		e.Conclude(emitter.OutcomeFailure, emitter.ReasonToolError)
 	case outcome == "success":
 		e.Conclude(emitter.OutcomeSuccess, "")
 	case outcome == "application_error":

@@ -77,6 +77,7 @@ func Full() *emitter.Event {
 		Request: json.RawMessage(`{"name":"create_issue","arguments":{"n":[1,2.50,"x\n"]}}`), Response: json.RawMessage(`null`),
 		Original: json.RawMessage(`{"level":"x"}`),
 	}
+	e.OriginIntegrity = emitter.Integrity{Stream: "e97c8715-8d59-4a27-a33a-40ed0e059db1", Seq: 7, Prev: hash, Hash: hash}
 	e.Integrity = emitter.Integrity{Stream: "e97c8715-8d59-4a27-a33a-40ed0e059db2", Seq: 41, Prev: hash, Hash: hash}
 	return e
 }
@@ -92,7 +93,8 @@ func minimal() *emitter.Event {
 func outcome(o emitter.Outcome, r emitter.Reason) *emitter.Event {
 	e := minimal()
 	e.Conclude(o, r)
-	e.Subjects, e.Source.Value = emitter.Subject{Type: "user", User: "bob"}, "198.51.100.7"
+	e.Subjects = emitter.Subject{Type: "user", User: "bob"}
+	e.Source = emitter.Source{Type: "network", Value: "198.51.100.7", Peer: "198.51.100.7", Port: 50123}
 	e.Target.Name = "notes_write"
 	return e
 }
@@ -109,7 +111,7 @@ func ipv6() *emitter.Event {
 func folded() *emitter.Event {
 	e := outcome(emitter.OutcomeDenied, emitter.ReasonUnauthenticated)
 	e.Type, e.Subjects = emitter.TypeHTTPRequest, emitter.Subject{Type: "unverified"}
-	e.Source.Value = "2001:db8::/64"
+	e.Source = emitter.Source{Type: "network", Value: "2001:db8::/64"}
 	e.Metadata.Extra.FoldedCount = emitter.Of(3_000_000_000)
 	e.Metadata.Extra.RequestSize = emitter.Of(5_000_000_000)
 	return e

@@ -29,7 +29,7 @@ func TestEventToFileToParser(t *testing.T) {
 			map[string]string{
 				"deviceVendor": "vmcp-audit", "deviceProduct": "vmcp-audit", "deviceVersion": "0.3.0", "deviceEventClassId": "mcp_tool_call", "severity": "4",
 				"rt": "1793626790678", "externalId": full.AuditID, "outcome": "failure", "reason": "tool_error", "act": "allow",
-				"src": "203.0.113.9", "spt": "51234", "suser": "alice", "suid": "u-1", "sntdom": "acme", "spriv": "admin,a;b",
+				"src": "203.0.113.9", "VmcpAuditPeerPort": "51234", "suser": "alice", "suid": "u-1", "sntdom": "acme", "spriv": "admin,a;b",
 				"destinationServiceName": "github", "dhost": "mcp.internal", "dpt": "443", "requestMethod": "tools/call",
 				"cs1": "github_create_issue", "cs1Label": "target", "cs2": "create_issue", "cs2Label": "tool", "cn1": "12", "cn1Label": "duration ms",
 				"cn3": "41", "cn3Label": "seq", "cs6": full.Integrity.Hash, "cs6Label": "hash", "msg": `tool "x" failed`,
@@ -40,7 +40,7 @@ func TestEventToFileToParser(t *testing.T) {
 			formats.NameLEEF, "LEEF:2.0|vmcp-audit|", "vector-leef",
 			map[string]string{
 				"devTime": "1793626790678", "auditId": full.AuditID, "cat": "failure", "sev": "4", "reason": "tool_error",
-				"src": "203.0.113.9", "srcPort": "51234", "usrName": "alice", "accountName": "u-1", "dstHost": "mcp.internal", "dstPort": "443",
+				"src": "203.0.113.9", "peerPort": "51234", "usrName": "alice", "accountName": "u-1", "dstHost": "mcp.internal", "dstPort": "443",
 				"resource": "github_create_issue", "tool": "create_issue", "durationMs": "12", "seq": "41", "hash": full.Integrity.Hash, "msg": `tool "x" failed`,
 			},
 			[]string{"src", "a", "x", "g", "forged"},

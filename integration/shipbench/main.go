@@ -118,7 +118,20 @@ func bench(w io.Writer, lines, runs int, otelcol string) error {
 				median(rs, func(r result) float64 { return r.peak }))
 		}
 	}
+	ratios(w, "all cores", got[kinds[0].name], got[kinds[2].name])
+	ratios(w, "one core", got[kinds[3].name], got[kinds[4].name])
 	return nil
+}
+
+// ratios compares ship with the collector.
+func ratios(w io.Writer, what string, ship, otelcol []result) {
+	if len(ship) == 0 || len(otelcol) == 0 {
+		return
+	}
+	seconds := func(r result) float64 { return r.seconds }
+	cpu := func(r result) float64 { return r.cpu }
+	fmt.Fprintf(w, "ship / collector, canonical lines, %s: %.1f of its rate, %.2f of its CPU\n",
+		what, median(otelcol, seconds)/median(ship, seconds), median(ship, cpu)/median(otelcol, cpu))
 }
 
 func median(rs []result, of func(result) float64) float64 {

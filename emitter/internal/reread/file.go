@@ -4,6 +4,7 @@ package reread
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 )
@@ -40,12 +41,18 @@ func (f *File) Read() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s: %d bytes are more than %d", f.Path, info.Size(), maxFile)
+	r, err := os.Open(f.Path)
+	if err != nil {
+		return nil, err
 	}
-	content, err := os.ReadFile(f.Path)
-	if err == nil {
-		f.seen = info
+	defer func() { _ = r.Close() }() // nothing was written
+	content, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err == nil && len(content) > maxFile {
+		err = fmt.Errorf("%s: more than %d bytes", f.Path, maxFile)
 	}
-	return content, err
+	if err != nil {
+		return nil, err
+	}
+	f.seen = info
+	return content, nil
 }

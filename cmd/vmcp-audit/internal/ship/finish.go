@@ -42,7 +42,7 @@ func (s *Shipper) drain(ctx context.Context) error {
 // end takes a last line that has no end: it is a line if it is an event. A file
 // that was rotated is done with.
 func (s *Shipper) end(ctx context.Context, src *source) error {
-	b := &batch{input: src.c.path, stamp: s.opt.Stamp}
+	b := s.newBatch(src.c.path)
 	p, ok := src.split.rest()
 	if ok {
 		s.bytes.Add(uint64(len(p.text)))
@@ -74,7 +74,7 @@ func (b *batch) keepLast(p piece) {
 // asideName begins the name of the file for lines kept aside of the file of p.
 func (s *Shipper) asideName(p *position) string {
 	if p == nil {
-		return fmt.Sprintf("stdin-%d", s.began.Unix())
+		return fmt.Sprintf("stdin-%d", s.began.UnixNano())
 	}
 	return "file-" + p.key[len(keyPrefix):]
 }

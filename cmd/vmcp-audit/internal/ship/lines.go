@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"io"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/chain"
 )
 
 // Bounds of reading, in bytes.
 const (
-	MaxLine   = 1 << 20 // of a line; a longer one is kept aside in pieces
-	readChunk = 1 << 20
+	MaxLine   = chain.MaxLine // of a line; a longer one is kept aside in pieces
+	readChunk = 2 << 20
 	headSize  = 1 << 10 // a file is known by so many bytes
 )
 
@@ -54,7 +56,7 @@ func (s *splitter) next() (p piece, ok bool) {
 	i := bytes.IndexByte(s.buf[s.nl:], '\n')
 	if i < 0 {
 		s.nl = len(s.buf)
-		if len(s.buf)-s.from < MaxLine {
+		if len(s.buf)-s.from <= MaxLine {
 			return p, false
 		}
 		p = piece{text: s.buf[s.from : s.from+MaxLine], offset: s.off, line: s.line + 1, long: true}
@@ -91,6 +93,21 @@ func (s *splitter) rest() (p piece, ok bool) {
 func (s *splitter) skip(n int) {
 	s.from += n
 	s.off += int64(n)
+}
+
+// lend gives a splitter that holds nothing a buffer that is not in use, and takeBack
+// takes it from one that holds nothing: many files need one.
+func (s *splitter) lend(spare *[]byte) {
+	if s.buf == nil {
+		s.buf, *spare = *spare, nil
+	}
+}
+
+func (s *splitter) takeBack(spare *[]byte) {
+	if s.buf != nil && s.from == len(s.buf) {
+		*spare = s.buf[:0]
+		s.buf, s.from, s.nl = nil, 0, 0
+	}
 }
 
 // drop forgets what was read and not returned, and goes on at the offset of what

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ func (s *Shipper) look(ctx context.Context) error {
 		since = s.looked
 	}
 	s.again, s.found = time.Time{}, found
-	m := &matching{Shipper: s, found: found, families: paths}
+	m := &matching{Shipper: s, found: found}
 	m.keepIntact()
 	m.matchIDs()
 	m.matchHeads()
@@ -49,7 +50,7 @@ func (s *Shipper) look(ctx context.Context) error {
 	if err := m.open(); err != nil {
 		return err
 	}
-	return s.settle(ctx, m.gone)
+	return s.settle(ctx, m.gone, paths)
 }
 
 // allThere names the first file that is not: without Follow nobody waits for it.
@@ -82,10 +83,9 @@ func (s *Shipper) allIntact() bool {
 // matching finds for each position the file that it is of.
 type matching struct {
 	*Shipper
-	found    []*candidate
-	families []string
-	placed   map[*position]*candidate
-	gone     []*position // whose files are not there any more
+	found  []*candidate
+	placed map[*position]*candidate
+	gone   []*position // whose files are not there any more
 }
 
 // keepIntact goes on with the files that are open and what they were, wherever
@@ -148,7 +148,7 @@ func (m *matching) matchHeads() {
 func (m *matching) findGone(now time.Time) bool {
 	sure := !slices.ContainsFunc(m.found, func(c *candidate) bool { return c.moved })
 	for _, p := range m.positions.all {
-		if m.placed[p] != nil || !slices.Contains(m.families, p.Family) {
+		if m.placed[p] != nil || !m.asked(p.Family) {
 			continue
 		}
 		if p.gone.IsZero() {
@@ -166,6 +166,14 @@ func (m *matching) findGone(now time.Time) bool {
 		m.again = now
 	}
 	return sure
+}
+
+// asked reports whether the user's names and patterns mean path, be it there or not.
+func (m *matching) asked(path string) bool {
+	return slices.ContainsFunc(m.opt.Inputs, func(in string) bool {
+		ok, err := filepath.Match(in, path)
+		return err == nil && ok || filepath.Clean(in) == path
+	})
 }
 
 // takeNew begins with the files that are named, and with generations of them that
@@ -251,14 +259,19 @@ func compareSources(a, b *source, found []*candidate) int {
 }
 
 // settle stores the positions as they are now, and tells of files that are gone
-// before they were read to their end.
-func (s *Shipper) settle(ctx context.Context, gone []*position) error {
+// before they were read to their end. Of families that only a pattern named, and
+// that are no more, nobody expects that.
+func (s *Shipper) settle(ctx context.Context, gone []*position, families []string) error {
 	var notes []spool.Note
 	var losses []*emitter.Event
 	for _, p := range gone {
 		notes = append(notes, spool.Note{Key: p.key})
 		s.positions.all = slices.DeleteFunc(s.positions.all, func(q *position) bool { return p == q })
 		if p.Done || p.Offset == 0 && p.Size == 0 {
+			continue
+		}
+		if !slices.Contains(families, p.Family) {
+			s.opt.Log.Warn("a file that a pattern named is gone; how far it was read is forgotten", "file", p.Path, "offset", p.Offset, "line", p.Line)
 			continue
 		}
 		s.lost.Add(1)

@@ -56,15 +56,16 @@ func (p *position) sure() bool { return p.Size >= sureSize }
 // positions are those of all files, by key.
 type positions struct {
 	all  []*position // oldest first
-	next int         // number of the next key
+	next int64       // number of the next key
 }
 
-// load reads the positions from the notes. What is no position is left alone.
+// load reads the positions from the notes. What is no position is left alone. Keys
+// are the time, so that none comes again: files of lines kept aside have their names.
 func load(notes []spool.Note) positions {
-	var ps positions
+	ps := positions{next: time.Now().UnixNano()}
 	for _, n := range notes {
 		number, ok := strings.CutPrefix(n.Key, keyPrefix)
-		i, err := strconv.Atoi(number)
+		i, err := strconv.ParseInt(number, 10, 64)
 		p := &position{key: n.Key}
 		if !ok || err != nil || json.Unmarshal(n.Value, p) != nil {
 			continue
@@ -77,7 +78,7 @@ func load(notes []spool.Note) positions {
 
 // add makes a position at the beginning of a file.
 func (ps *positions) add(c *candidate) *position {
-	p := &position{key: keyPrefix + strconv.Itoa(ps.next), dirty: true, Family: c.family, Path: c.path, File: c.id, Head: digest(nil)}
+	p := &position{key: keyPrefix + strconv.FormatInt(ps.next, 10), dirty: true, Family: c.family, Path: c.path, File: c.id, Head: digest(nil)}
 	ps.next++
 	ps.all = append(ps.all, p)
 	return p

@@ -66,13 +66,15 @@ type Shipper struct {
 	opt       Options
 	em        Emitter
 	sp        *spool.Spool
+	quota     int64 // of sp, in bytes
 	positions positions
 	sources   []*source
 	found     []*candidate
 	looked    time.Time // when the folders were looked through
 	again     time.Time // when they are looked through again though nothing has changed; zero: not
 	began     time.Time
-	asides    int // log lines about lines kept aside
+	spare     []byte // buffer of a file that has no more for now; nil: none
+	asides    int    // log lines about lines kept aside
 
 	lines, bytes, events, aside, lost atomic.Uint64
 	waits                             atomic.Bool
@@ -90,7 +92,7 @@ func New(em Emitter, sp *spool.Spool, opt Options) *Shipper {
 	if opt.poll == 0 {
 		opt.poll, opt.drain, opt.patience = pollGap, drainTime, goneTime
 	}
-	return &Shipper{opt: opt, em: em, sp: sp, began: time.Now(), positions: load(sp.Notes())}
+	return &Shipper{opt: opt, em: em, sp: sp, quota: sp.Stats().MaxSize, began: time.Now(), positions: load(sp.Notes())}
 }
 
 // Stats returns the counters as they stand.
@@ -105,10 +107,11 @@ func (s *Shipper) Stats() Stats {
 // error then. When it returns nil all that was read is stored.
 func (s *Shipper) Run(ctx context.Context) error {
 	defer s.closeAll()
+	run := s.runFiles
 	if len(s.opt.Inputs) == 1 && s.opt.Inputs[0] == Stdin {
-		return s.runStdin(ctx)
+		run = s.runStdin
 	}
-	err := s.runFiles(ctx)
+	err := run(ctx)
 	if s.opt.Follow && ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, spool.ErrUnconfirmed)) {
 		return nil
 	}
@@ -176,6 +179,8 @@ func (s *Shipper) read(ctx context.Context, src *source) (bool, error) {
 		return false, err
 	}
 	before := src.split.off
+	src.split.lend(&s.spare)
+	defer src.split.takeBack(&s.spare)
 	ok, err := src.fill()
 	switch {
 	case errors.Is(err, errCut):
@@ -197,7 +202,7 @@ func (s *Shipper) read(ctx context.Context, src *source) (bool, error) {
 	}
 	src.ends = time.Time{}
 	for {
-		b := &batch{input: src.c.path, stamp: s.opt.Stamp}
+		b := s.newBatch(src.c.path)
 		for !b.full() {
 			p, ok := src.split.next()
 			if !ok {
@@ -222,7 +227,7 @@ func (s *Shipper) read(ctx context.Context, src *source) (bool, error) {
 func (s *Shipper) store(ctx context.Context, b *batch, p *position) error {
 	if len(b.kept) > 0 {
 		name := fmt.Sprintf("%s-%020d.jsonl", s.asideName(p), b.first)
-		if err := s.insist(ctx, func() error { return s.sp.SetAside(AsideDir, name, b.aside) }); err != nil {
+		if err := s.insist(ctx, func() error { return s.setAside(name, b.aside) }); err != nil {
 			return err
 		}
 	}
@@ -245,6 +250,19 @@ func (s *Shipper) store(ctx context.Context, b *batch, p *position) error {
 		s.tellAside(a)
 	}
 	return nil
+}
+
+// setAside writes a file of lines kept aside. All that can keep it from that is the
+// quota and the disk, which are waited for.
+func (s *Shipper) setAside(name string, lines []byte) error {
+	err := s.sp.SetAside(AsideDir, name, lines)
+	if err == nil || errors.Is(err, spool.ErrClosed) {
+		return err
+	}
+	if !s.waits.Load() {
+		s.opt.Log.Error("lines cannot be kept aside; it is tried again", "file", name, "error", err)
+	}
+	return fmt.Errorf("%w: %w", spool.ErrBroken, err)
 }
 
 // noteOf returns the position as a note that tells when the folders were looked

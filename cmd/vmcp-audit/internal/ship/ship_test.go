@@ -176,7 +176,7 @@ func TestEveryKindOfLine(t *testing.T) {
 		{Input: b.log, Offset: at(good, "\n \r\n", crlf, bad, line("ccc")), Line: 7, Reason: "invalid UTF-8", Raw: []byte("\"\xff\"")},
 	}
 	from := at(good, "\n \r\n", crlf, bad, line("ccc"), binary)
-	const tooLong = "line is longer than 1048576 bytes"
+	const tooLong = "line is longer than 1049088 bytes"
 	want = append(want,
 		Aside{Input: b.log, Offset: from, Line: 8, Part: true, Reason: tooLong, Text: long[:MaxLine]},
 		Aside{Input: b.log, Offset: from + MaxLine, Line: 8, Part: true, Reason: tooLong, Text: "xxxxxxxxxx"},
@@ -418,6 +418,110 @@ func TestWaitsWhenFull(t *testing.T) {
 	b.must(nil, sp.Close())
 }
 
+// TestAsideStays: no file of lines kept aside takes the place of an older one, though
+// it is of a line at the same offset.
+func TestAsideStays(t *testing.T) {
+	b := newBench(t)
+	for _, text := range []string{"one\n", "two\n"} {
+		b.append(b.log, text)
+		b.ship()
+		b.must(nil, os.Remove(b.log))
+		b.append(b.log+".other", line("a"))
+		b.ship(b.log + "*") // which finds it gone
+		b.must(nil, os.Remove(b.log+".other"))
+		sp, em := b.open()
+		opt := b.options(Stdin)
+		opt.Stdin = strings.NewReader(text)
+		b.must(nil, New(em, sp, opt).Run(t.Context()))
+		b.must(nil, sp.Close())
+	}
+	texts := map[string]int{}
+	for _, a := range b.kept() {
+		texts[a.Text]++
+	}
+	if diff := cmp.Diff(map[string]int{"one": 2, "two": 2}, texts); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// TestForgets: of files that a pattern named, and that are gone, nothing stays in
+// the spool, so that their number has no end.
+func TestForgets(t *testing.T) {
+	b := newBench(t)
+	pattern := filepath.Join(b.dir, "*.jsonl")
+	for _, id := range []string{"a", "b", "c"} {
+		path := filepath.Join(b.dir, id+".jsonl")
+		b.append(path, line(id))
+		b.ship(pattern)
+		sp, _ := b.open()
+		if notes := sp.Notes(); len(notes) != 1 {
+			t.Errorf("%s: %d notes", id, len(notes))
+		}
+		b.must(nil, sp.Close())
+		b.must(nil, os.Remove(path))
+	}
+	b.want("a", "b", "c")
+}
+
+// TestGrowingLines: lines whose events are much larger than they are, by their
+// escapes, still fit in a commit.
+func TestGrowingLines(t *testing.T) {
+	b := newBench(t)
+	var want []string
+	for i := range 150 {
+		id := fmt.Sprintf("id-%d", i)
+		want = append(want, id)
+		b.append(b.log, strings.Replace(line("abc"), `"abc"`, `"`+id+`","x":"`+strings.Repeat("\x7f", 10_000)+`"`, 1))
+	}
+	huge := strings.Repeat("\x7f", 65_000)
+	b.append(b.log, strings.Replace(line("abc"), `"abc"`, `"huge","x":"`+huge+`","data":{"request":"`+huge+`","response":"`+huge+`"}`, 1))
+	b.ship()
+	b.want(append(want, "huge")...)
+}
+
+// TestBuffers: many files need one buffer.
+func TestBuffers(t *testing.T) {
+	b := newBench(t)
+	for i := range 5 {
+		b.append(filepath.Join(b.dir, fmt.Sprint(i, ".jsonl")), line("a"))
+	}
+	sp, em := b.open()
+	s := New(em, sp, b.options(filepath.Join(b.dir, "*.jsonl")))
+	b.must(nil, s.look(t.Context()))
+	b.must(s.readAll(t.Context()))
+	for _, src := range s.sources {
+		if src.split.buf != nil {
+			t.Errorf("%s holds a buffer", src.c.path)
+		}
+	}
+	s.closeAll()
+	b.must(nil, sp.Close())
+}
+
+// TestAsideWaits: where lines cannot be kept aside for now, reading waits.
+func TestAsideWaits(t *testing.T) {
+	b := newBench(t)
+	b.append(b.log, "bad\n"+line("a"))
+	sp, em := b.open()
+	blocked := filepath.Join(b.dir, "spool", AsideDir)
+	b.must(nil, os.WriteFile(blocked, nil, 0o600))
+	s := New(em, sp, b.options())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(t.Context()) }()
+	for end := time.Now().Add(time.Minute); !s.Stats().Waits; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not wait")
+		}
+	}
+	b.must(nil, os.Remove(blocked))
+	b.must(nil, <-ended)
+	b.must(nil, sp.Close())
+	b.want("a")
+	if kept := b.kept(); len(kept) != 1 {
+		t.Errorf("%+v", kept)
+	}
+}
+
 func TestIsGeneration(t *testing.T) {
 	for name, want := range map[string]bool{
 		"audit.log.1": true, "audit.log.12.gz": true, "audit.log-20261122": true, "audit.log-20261122-1200.gz": true,
@@ -470,4 +574,42 @@ func FuzzSplitter(f *testing.F) {
 			t.Fatalf("%q became %q", text, got.String())
 		}
 	})
+}
+
+// TestStdinStops: with Follow the end of the context is no error.
+func TestStdinStops(t *testing.T) {
+	b := newBench(t)
+	sp, em := b.open()
+	r, w := io.Pipe()
+	opt := b.options(Stdin)
+	opt.Stdin, opt.Follow = r, true
+	s := New(em, sp, opt)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	b.must(io.WriteString(w, line("a")))
+	b.until(s, 1)
+	cancel()
+	b.must(nil, <-ended)
+	b.must(nil, w.Close()) // which ends the read that goes on
+	b.must(nil, sp.Close())
+	b.want("a")
+}
+
+// TestLongestLine: a line of the greatest length is one, wherever reads end.
+func TestLongestLine(t *testing.T) {
+	for _, n := range []int{MaxLine, MaxLine + 1} {
+		var s splitter
+		in := strings.NewReader(strings.Repeat("x", n) + "\n")
+		var got []piece
+		for _, size := range []int64{MaxLine, 1, 1} {
+			_, _ = s.fill(io.LimitReader(in, size))
+			for p, ok := s.next(); ok; p, ok = s.next() {
+				got = append(got, p)
+			}
+		}
+		if long := n > MaxLine; len(got) == 0 || got[0].long != long {
+			t.Errorf("%d bytes: %d pieces", n, len(got))
+		}
+	}
 }

@@ -33,7 +33,7 @@ func (s *Shipper) runStdin(ctx context.Context) error {
 func (s *Shipper) takeStdin(ctx context.Context, split *splitter, last bool) error {
 	for {
 		before := split.off
-		b := &batch{input: Stdin, stamp: s.opt.Stamp}
+		b := s.newBatch(Stdin)
 		for !b.full() {
 			p, ok := split.next()
 			if !ok {

@@ -329,3 +329,26 @@ func TestEmitNoted(t *testing.T) {
 		t.Errorf("no room for the audit itself: %v", err)
 	}
 }
+
+// TestAsyncEndsDelivered: what is in memory when an async run ends is delivered
+// before it does.
+func TestAsyncEndsDelivered(t *testing.T) {
+	s, err := spool.Open(t.TempDir(), spool.Options{Durability: spool.Async, MaxSize: 8 << 20, MinFree: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	f := new(far)
+	em, err := New(s, Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))}, Route{Name: "a", Format: brief, Sink: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := start(t, em)
+	emit(t, em, call("last"))
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if st := em.Stats().Routes[0]; st.Pending > 0 || len(without(f.bodies(), "audit_")) != 1 {
+		t.Errorf("%d pending, got %v", st.Pending, f.bodies())
+	}
+}

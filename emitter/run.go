@@ -27,6 +27,7 @@ func (em *Emitter) Run(ctx context.Context) error {
 
 	em.close()
 	em.note(em.lifecycle(TypeAuditStop))
+	_ = em.spool.Sync() // in Async mode the last events are still to come; a failure is counted, told and in the log
 	now := time.Now()
 	em.stopping.Store(&now)
 	close(em.wake)

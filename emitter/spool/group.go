@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"time"
 )
@@ -119,6 +120,14 @@ func (s *Spool) linger() {
 		runtime.Gosched()
 		s.mu.Lock()
 	}
+}
+
+// Sync returns when all that was appended before is on disk, also in [Async] mode.
+func (s *Spool) Sync() error {
+	if err := s.flush(); err != nil {
+		return fmt.Errorf("sync spool: %w", err)
+	}
+	return nil
 }
 
 // flush commits what has gathered, and the gaps that are not told yet. After

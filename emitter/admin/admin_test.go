@@ -490,6 +490,9 @@ func TestOpenRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("the rest needs root")
+		}
 		t.Skip("the rest needs root")
 	}
 	if err := os.Chown(dir, 54321, -1); err != nil {

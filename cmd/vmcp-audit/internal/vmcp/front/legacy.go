@@ -38,7 +38,10 @@ func (f *Front) legacy(w http.ResponseWriter, r *http.Request, m wire.Message) {
 		}
 		w.WriteHeader(http.StatusAccepted)
 	case m.Notification():
-		s.core.Notify(m.Method, m.Params)
+		if err := s.core.Notify(m.Method, m.Params); err != nil {
+			writeJSON(w, http.StatusBadRequest, wire.AppendError(nil, nil, err))
+			return
+		}
 		w.WriteHeader(http.StatusAccepted)
 	default:
 		f.call(w, r, s, m)

@@ -71,16 +71,19 @@ func statusOf(code int) int {
 func checkModern(h http.Header, m wire.Message) *wire.Error {
 	header := h.Get(mcp.HeaderProtocolVersion)
 	meta := wire.Get(m.Params, "_meta")
-	version := wire.Text(wire.Get(meta, metaPrefix+"protocolVersion"))
+	claimed := wire.Get(meta, metaPrefix+"protocolVersion")
+	version := wire.Text(claimed)
 	switch {
 	case m.Response():
 		return wire.NewError(wire.CodeInvalidRequest, "this revision has no responses of clients", nil)
-	case header == "", version != "" && header != version:
+	case !modernVersion(header), version != "" && header != version:
 		return wire.NewError(wire.CodeHeader, "MCP-Protocol-Version does not say what _meta says", nil)
-	case m.Notification():
+	case m.Notification() && claimed == nil:
 		return nil
 	case version == "":
 		return wire.NewError(wire.CodeInvalidParams, "_meta has no "+metaPrefix+"protocolVersion", nil)
+	case m.Notification():
+		return nil
 	case wire.Get(meta, metaPrefix+"clientCapabilities") == nil:
 		return wire.NewError(wire.CodeInvalidParams, "_meta has no "+metaPrefix+"clientCapabilities", nil)
 	case version != upstream.Modern:

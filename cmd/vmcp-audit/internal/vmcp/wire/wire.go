@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Raw is JSON that is passed on as it is.
@@ -102,7 +103,7 @@ const maxID = 256 // bytes of an id
 
 // ValidID reports whether id is a string or a number of reasonable length.
 func ValidID(id Raw) bool {
-	return len(id) > 0 && len(id) <= maxID && (id[0] == '"' || id[0] == '-' || id[0] >= '0' && id[0] <= '9')
+	return len(id) > 0 && len(id) <= maxID && utf8.Valid(id) && (id[0] == '"' || id[0] == '-' || id[0] >= '0' && id[0] <= '9')
 }
 
 // Text returns the string that v is, "" for anything else.
@@ -135,7 +136,7 @@ func Pick(object Raw, names ...string) ([]Raw, error) {
 				return fmt.Errorf("%q stands there twice", name)
 			case key == name:
 				values[i] = value
-			case len(key) == len(name) && strings.EqualFold(key, name):
+			case strings.EqualFold(key, name): // also in other letters that readers fold, as U+017F
 				return fmt.Errorf("%q is written %q", name, key)
 			}
 		}

@@ -82,6 +82,9 @@ func IDKey(id Raw) string {
 	if len(id) > 0 && id[0] == '"' {
 		return `"` + Text(id)
 	}
+	if n, err := strconv.ParseInt(string(id), 10, 64); err == nil { // a float64 has no room for all of them
+		return strconv.FormatInt(n, 10)
+	}
 	if f, err := strconv.ParseFloat(string(id), 64); err == nil && f == float64(int64(f)) {
 		return strconv.FormatInt(int64(f), 10)
 	}

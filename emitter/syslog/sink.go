@@ -50,6 +50,8 @@ type Sink struct {
 	tls          *tls.Config // nil: not read yet
 	stale        bool        // the certificate files have changed and cannot be used
 
+	closings int // in a row, where a receiver had just seen our certificate
+
 	session *session // nil: none
 	settled uint64   // seq
 	fresh   bool     // nothing has settled since the last connection broke

@@ -74,7 +74,7 @@ func (s *Sink) handshake(ctx context.Context, c *conn) error {
 	if !c.asked || t.ConnectionState().Version < tls.VersionTLS13 {
 		return nil
 	}
-	wait := time.NewTimer(verdictTime)
+	wait := time.NewTimer(s.verdictTime)
 	defer wait.Stop()
 	select {
 	case <-wait.C:

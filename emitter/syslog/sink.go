@@ -44,7 +44,7 @@ type Sink struct {
 	opt        Options // immutable, with defaults
 	serverName string
 
-	greetTime, probeTime time.Duration // as the constants have them
+	greetTime, probeTime, verdictTime time.Duration // as the constants have them
 
 	certificates reread.Certificates
 	tls          *tls.Config // nil: not read yet
@@ -73,7 +73,7 @@ func New(to Address, opt Options) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("syslog: %w", err)
 	}
-	s := &Sink{to: to, opt: opt, serverName: opt.ServerName, greetTime: greetTime, probeTime: probeTime, certificates: reread.Certificates{
+	s := &Sink{to: to, opt: opt, serverName: opt.ServerName, greetTime: greetTime, probeTime: probeTime, verdictTime: verdictTime, certificates: reread.Certificates{
 		CA:   reread.File{Path: opt.CAFile},
 		Cert: reread.File{Path: opt.CertFile},
 		Key:  reread.File{Path: opt.KeyFile},

@@ -78,6 +78,39 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestClosedAfterCertificate has a receiver that closes when it has seen our
+// certificate: it may be one that is about to end, or one that never takes ours.
+func TestClosedAfterCertificate(t *testing.T) {
+	ca := certtest.Issue(t, "ca", nil, nil)
+	receiver := mutual(certtest.Issue(t, "receiver", ca, nil), ca, tls.VersionTLS13)
+	closes := []bool{true, false, true, true} // connection by connection
+	to := answering(t, func(c net.Conn) {
+		server := tls.Server(c, receiver)
+		if err := server.Handshake(); err != nil {
+			return
+		}
+		if !closes[0] {
+			_, _ = server.Read(make([]byte, 1)) // until the sink closes
+		}
+		closes = closes[1:]
+		server.Close()
+	})
+	to.Network = "tls"
+	client := certtest.Issue(t, "gateway", ca, nil)
+	s := newSink(t, to, Options{CAFile: certtest.TempFile(t, "ca.pem", ca.CertPEM()), CertFile: certtest.TempFile(t, "cert.pem", client.CertPEM()), KeyFile: certtest.TempFile(t, "key.pem", client.KeyPEM(t))})
+	const text = "the receiver asked for a client certificate and closed the connection: it may not take ours"
+	s.verdictTime = time.Minute
+	wantError(t, s.open(t.Context()), "plain", text)
+	s.verdictTime = time.Millisecond
+	if err := s.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.drop()
+	s.verdictTime = time.Minute
+	wantError(t, s.open(t.Context()), "plain", text)
+	wantError(t, s.open(t.Context()), "blocked", text)
+}
+
 // garbler is a connection that changes what is read.
 type garbler struct {
 	net.Conn

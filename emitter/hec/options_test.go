@@ -77,7 +77,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		{Options{Token: token, CAFile: noPEM}, "no PEM certificate"},
 		{Options{Token: token, CertFile: missing, KeyFile: noPEM}, "no such file"},
 		{Options{Token: token, CertFile: noPEM, KeyFile: missing}, "no such file"},
-		{Options{Token: token, CertFile: noPEM, KeyFile: noPEM}, "certificate and key"},
+		{Options{Token: token, CertFile: noPEM, KeyFile: noPEM}, "certificate file: with its key"},
 	}
 	for _, tt := range tests {
 		_, err := New("https://h", tt.opt)

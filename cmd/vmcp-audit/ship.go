@@ -247,7 +247,7 @@ func (r *shipRun) bad() error {
 		errs = append(errs, fmt.Errorf("%d of %d lines are no events; they are kept in %s", st.Aside, st.Lines, filepath.Join(r.cfg.SpoolDir, ship.AsideDir)))
 	}
 	if st.Lost > 0 {
-		errs = append(errs, fmt.Errorf("%d files were cut or gone before they were read to their end", st.Lost))
+		errs = append(errs, fmt.Errorf("%d files were cut, gone or not readable before they were read to their end", st.Lost))
 	}
 	return errors.Join(errs...)
 }

@@ -63,18 +63,19 @@ type Stats struct {
 // Shipper reads inputs into a spool. Run is to be called once; Stats is safe for
 // concurrent use.
 type Shipper struct {
-	opt       Options
-	em        Emitter
-	sp        *spool.Spool
-	quota     int64 // of sp, in bytes
-	positions positions
-	sources   []*source
-	found     []*candidate
-	looked    time.Time // when the folders were looked through
-	again     time.Time // when they are looked through again though nothing has changed; zero: not
-	began     time.Time
-	spare     []byte // buffer of a file that has no more for now; nil: none
-	asides    int    // log lines about lines kept aside
+	opt        Options
+	em         Emitter
+	sp         *spool.Spool
+	quota      int64 // of sp, in bytes
+	positions  positions
+	sources    []*source
+	found      []*candidate
+	looked     time.Time // when the folders were looked through
+	again      time.Time // when they are looked through again though nothing has changed; zero: not
+	began      time.Time
+	spare      []byte   // buffer of a file that has no more for now; nil: none
+	unreadable []fileID // rotated files that cannot be read, as the log has told
+	asides     int      // log lines about lines kept aside
 
 	lines, bytes, events, aside, lost atomic.Uint64
 	waits                             atomic.Bool

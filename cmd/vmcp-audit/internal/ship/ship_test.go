@@ -344,6 +344,38 @@ func TestFollow(t *testing.T) {
 	b.want("a", "b", "c", "late", "d", "e", "f")
 }
 
+// TestUnreadableGeneration: a rotated file that nobody knew and that cannot be read
+// is told of, and what is short is read.
+func TestUnreadableGeneration(t *testing.T) {
+	b := newBench(t)
+	b.append(b.log, line("a"))
+	b.ship()
+	b.append(b.log+".1", "short\n")
+	b.ship()
+	if kept := b.kept(); len(kept) != 1 || kept[0].Input != b.log+".1" {
+		t.Errorf("kept aside: %+v", kept)
+	}
+	b.append(b.log+".2.gz", "no gzip")
+	sp, em := b.open()
+	if err := New(em, sp, b.options(b.log)).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "audit.log.2.gz: ") {
+		t.Errorf("error %v", err)
+	}
+	b.must(nil, sp.Close())
+	s, stop := b.follow()
+	for end := time.Now().Add(time.Minute); s.Stats().Lost == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("never told")
+		}
+	}
+	b.append(b.log, line("b"))
+	b.until(s, 1)
+	stop()
+	b.want("a", "input_lost audit.log.2.gz cannot be read: unexpected EOF", "b")
+	if n := strings.Count(b.said.String(), "a rotated input cannot be read"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+}
+
 // TestStdin: what comes is stored at once, and a last line without an end too.
 func TestStdin(t *testing.T) {
 	b := newBench(t)

@@ -183,12 +183,14 @@ func (m *matching) asked(path string) bool {
 // were changed since the folders were looked through and that nobody knew. A copy
 // of what is being read is not read.
 func (m *matching) takeNew(now, since time.Time) error {
+	waiting := m.waiting
+	m.waiting = nil
 	for _, c := range m.found {
 		generation := c.path != c.family
 		if c.claimed || generation && m.isCopy(c) {
 			continue
 		}
-		missed := !since.IsZero() && !c.changed.Before(since.Add(-clockGap))
+		missed := !since.IsZero() && !c.changed.Before(since.Add(-clockGap)) || slices.Contains(waiting, c.id)
 		if !c.named && !missed {
 			continue
 		}
@@ -216,6 +218,7 @@ func (m *matching) ready(c *candidate, now time.Time) (bool, error) {
 	fresh := m.opt.Follow && now.Sub(c.changed) < m.opt.patience
 	if fresh || m.opt.Follow && c.fault != nil {
 		m.again = now.Add(clockGap)
+		m.waiting = append(m.waiting, c.id)
 	}
 	switch {
 	case fresh || c.fault == nil && len(c.head()) == 0:

@@ -74,6 +74,7 @@ type Shipper struct {
 	again      time.Time // when they are looked through again though nothing has changed; zero: not
 	began      time.Time
 	spare      []byte   // buffer of a file that has no more for now; nil: none
+	waiting    []fileID // rotated files that are new and not ready to be read
 	unreadable []fileID // rotated files that cannot be read, as the log has told
 	asides     int      // log lines about lines kept aside
 

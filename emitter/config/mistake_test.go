@@ -137,7 +137,7 @@ func TestMistakes(t *testing.T) {
 		{hecOn + "HEC_BATCH_LINGER=2m", `HEC_BATCH_LINGER: "2m" is too long`},
 		{hecOn + "HEC_CERT_FILE=a", `HEC_CERT_FILE: "a" does nothing while VMCP_AUDIT_HEC_KEY_FILE is not set`},
 		{hecOn + "HEC_KEY_FILE=a", `HEC_KEY_FILE: "a" does nothing while VMCP_AUDIT_HEC_CERT_FILE is not set`},
-		{hecOn + "HEC_CA_FILE=/none", `HEC_URL: "http://127.0.0.1" cannot be used: CA file: stat /none: no such file`},
+		{hecOn + "HEC_CA_FILE=/none", `HEC_CA_FILE: "/none" cannot be used: stat /none: no such file`},
 		{hecOn + "HEC_INSECURE_SKIP_VERIFY=ja", `HEC_INSECURE_SKIP_VERIFY: "ja" is neither`},
 		{"HEC_TOKN=" + canary, `HEC_TOKN: is not known, did you mean VMCP_AUDIT_HEC_TOKEN?`},
 
@@ -159,7 +159,7 @@ func TestMistakes(t *testing.T) {
 		{"SYSLOG_ADDR=tcp://127.0.0.1 SYSLOG_CA_FILE=a", `SYSLOG_CA_FILE: "a" does nothing while VMCP_AUDIT_SYSLOG_ADDR does not begin with tls://`},
 		{"SYSLOG_ADDR=udp://127.0.0.1 SYSLOG_SERVER_NAME=a", `SYSLOG_SERVER_NAME: "a" does nothing while`},
 		{syslogOn + "SYSLOG_CERT_FILE=a", `SYSLOG_CERT_FILE: "a" does nothing while VMCP_AUDIT_SYSLOG_KEY_FILE is not set`},
-		{syslogOn + "SYSLOG_CA_FILE=/none", `SYSLOG_ADDR: "tls://127.0.0.1" cannot be used: CA file: stat /none: no such file`},
+		{syslogOn + "SYSLOG_CA_FILE=/none", `SYSLOG_CA_FILE: "/none" cannot be used: stat /none: no such file`},
 		{"OIDC_ISSUER=https://h", `OIDC_ISSUER: is not in this version yet: take it out`},
 		{"OPS_ADDR=:9484", `OPS_ADDR: is not in this version yet`},
 		{"PROFILE=lean UNKNOWN_ENV=warn", `PROFILE: is not in this version yet`},

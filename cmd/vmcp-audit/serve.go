@@ -106,7 +106,7 @@ func (p *program) runServe(cmd *cobra.Command, f serveFlags) error {
 	}
 	srv := vmcp.New(upstreams(backends, log), vmcp.Options{
 		Core: core.Options{
-			Name: cmp.Or(vc.Name, cfg.Component), Version: version().Version, Rules: &vc.Rules,
+			Name: cmp.Or(vc.Name, cfg.Component), Version: version().Version, Rules: &vc.Rules, Whole: vc.Whole,
 			Recorder: a.recorder(), Strict: cfg.Durability == config.Strict, Log: log,
 			Health: health.Options{Interval: vc.HealthInterval, Timeout: vc.HealthTimeout, Threshold: vc.UnhealthyThreshold},
 		},

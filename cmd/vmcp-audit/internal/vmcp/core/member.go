@@ -263,7 +263,11 @@ func (m *member) report(err error, took time.Duration) {
 		m.g.tellUnused(m)
 		m.g.tellRefusals(m)
 	} else {
-		m.g.log.Warn("back end is not there", "backend", m.Name, "change", change, "error", errorText(err))
+		text := errorText(err)
+		if m.Transport == upstream.Stdio && errors.Is(err, upstream.ErrBroken) {
+			text += ": its command has ended, and VMCP_AUDIT_LOG_LEVEL=debug shows what it said"
+		}
+		m.g.log.Warn("back end is not there", "backend", m.Name, "change", change, "error", text)
 	}
 	for _, k := range []kind{tools, prompts, resources} {
 		m.g.broadcast(m, listings[k].changed, true)

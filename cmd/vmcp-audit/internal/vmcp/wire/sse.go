@@ -88,7 +88,7 @@ type LineReader struct {
 }
 
 // NewLineReader returns a reader of r.
-func NewLineReader(r io.Reader) *LineReader { return &LineReader{r: bufio.NewReaderSize(r, 16<<10)} }
+func NewLineReader(r io.Reader) *LineReader { return &LineReader{r: bufio.NewReaderSize(r, 4<<10)} }
 
 // Next returns a line without its end, valid until the next call. A line that
 // does not end is none.

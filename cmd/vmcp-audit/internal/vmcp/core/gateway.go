@@ -35,6 +35,9 @@ type Options struct {
 	Name, Version string
 	// Rules make one list of several. They must have passed their check.
 	Rules *aggregate.Rules
+	// Whole refuses lists while a back end is not there; else they have what the
+	// others have.
+	Whole bool
 	// Authorize decides whether a tool may be called, by its exposed name. What
 	// it refuses is answered with a tool error that holds its text. nil: all may.
 	Authorize func(ctx context.Context, tool string) error
@@ -125,6 +128,11 @@ func (g *Gateway) Start() {
 	select {
 	case <-done:
 	case <-time.After(FirstLook):
+		for _, m := range g.members {
+			if !m.state().up {
+				g.log.Warn("back end is not there yet", "backend", m.Name)
+			}
+		}
 	case <-g.ctx.Done():
 	}
 }

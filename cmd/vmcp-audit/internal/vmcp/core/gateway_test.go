@@ -107,11 +107,11 @@ func TestChanges(t *testing.T) {
 		}}
 		m.st = state{up: true, modern: &upstream.Welcome{Result: wire.Raw(`{"capabilities":{"tools":{}}}`)}}
 		for range 50 {
-			m.changed("notifications/tools/list_changed")
+			m.refetch("notifications/tools/list_changed")
 		}
 		synctest.Wait()
 		for range 50 {
-			m.changed("notifications/tools/list_changed")
+			m.refetch("notifications/tools/list_changed")
 		}
 		close(release)
 		time.Sleep(time.Minute)

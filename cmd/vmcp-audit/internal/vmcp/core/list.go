@@ -76,6 +76,9 @@ func (s *Session) gather(ctx context.Context, k kind, req *Request) (*catalogue,
 	s.mu.Unlock()
 	up := s.g.up()
 	all := make([]got, len(up))
+	if req != nil && s.g.opt.Whole && len(up) < len(s.g.members) {
+		return nil, nil, wire.NewError(wire.CodeInternal, "not every back end is there, and lists are not to be given in part", nil)
+	}
 	var wg sync.WaitGroup
 	for i, m := range up {
 		st := m.state()

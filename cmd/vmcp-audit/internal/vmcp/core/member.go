@@ -28,7 +28,8 @@ type member struct {
 	mu         sync.Mutex // guards what follows
 	st         state
 	news       []string // list changes that are still to be told
-	refreshing bool     // somebody is about to
+	stale      bool     // the lists are to be fetched again
+	refreshing bool     // somebody does that
 }
 
 // state is what is known of a back end.
@@ -93,29 +94,31 @@ func (m *member) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, k := range m.learn(now) { // whoever had a session with it has lost it, and with it the word of the change
-		m.g.broadcast(m, listings[k].changed, true)
+	for _, method := range m.learn(now) { // whoever had a session with it has lost it, and with it the word of the change
+		m.g.broadcast(m, method, true)
 	}
 	m.g.revive(m)
 	return nil
 }
 
-// alive asks for a sign of life. An error of the server's own is one. One whose
-// changes cannot have been heard gives none.
+var errEra = errors.New("the back end speaks another era now")
+
+// alive asks for a sign of life. What has taken the place of the back end in
+// another era gives none, nor does one whose changes cannot have been heard.
 func (m *member) alive(ctx context.Context, st *state) error {
-	req, conn := upstream.Request{Method: "ping"}, m.own
-	if st.legacy == nil {
-		req, conn = upstream.Request{Method: "server/discover", Params: wire.Set(nil, "_meta", m.meta())}, m.stateless
-		if !st.listens {
-			return upstream.ErrBroken
-		}
-	}
-	if conn == nil {
+	switch {
+	case st.legacy == nil && !st.listens, st.legacy != nil && m.own == nil:
 		return upstream.ErrBroken
+	case st.legacy == nil:
+		result, err := m.stateless.Call(ctx, upstream.Request{Method: "server/discover", Params: wire.Set(nil, "_meta", m.meta())}, upstream.Nobody)
+		if modern, _ := upstream.Eras(result); err == nil && !modern {
+			err = errEra
+		}
+		return err
 	}
-	_, err := conn.Call(ctx, req, upstream.Nobody)
-	if _, said := errors.AsType[*wire.Error](err); said {
-		return nil
+	_, err := m.own.Call(ctx, upstream.Request{Method: "ping"}, upstream.Nobody)
+	if said, ok := errors.AsType[*wire.Error](err); ok && said.Code() == wire.CodeMethodNotFound {
+		return nil // it has no ping, but it is there
 	}
 	return err
 }
@@ -212,8 +215,8 @@ func pages(name string, params wire.Raw, call func(params wire.Raw) (wire.Raw, e
 }
 
 // learn takes over what a look has found, tells the trail if a back end that was
-// there all the time has changed, and returns which lists have.
-func (m *member) learn(now state) (changed []kind) {
+// there all the time has changed, and returns what tells of the lists that have.
+func (m *member) learn(now state) (news []string) {
 	m.mu.Lock()
 	before := m.st
 	now.up, now.seen, now.listens = before.up, before.seen, before.listens
@@ -225,13 +228,13 @@ func (m *member) learn(now state) (changed []kind) {
 	m.g.relist()
 	for k := range kinds {
 		if !slices.EqualFunc(before.lists[k], now.lists[k], func(a, b wire.Raw) bool { return string(a) == string(b) }) {
-			changed = append(changed, k)
+			news = append(news, listings[k].changed)
 		}
 	}
-	if len(changed) > 0 || string(before.welcome().Capability()) != string(now.welcome().Capability()) {
+	if len(news) > 0 || string(before.welcome().Capability()) != string(now.welcome().Capability()) {
 		m.g.trail.discovery(m, changeChanged, nil, 0)
 	}
-	return changed
+	return slices.Compact(news) // resources and templates have one for both
 }
 
 // What becomes of a back end.
@@ -265,7 +268,11 @@ func (m *member) report(err error, took time.Duration) {
 		m.g.tellUnused(m)
 		m.g.tellRefusals(m)
 	} else {
-		m.g.log.Warn("back end is not there", "backend", m.Name, "change", change, "error", errorText(err))
+		text := errorText(err)
+		if m.Transport == upstream.Stdio && errors.Is(err, upstream.ErrBroken) {
+			text += ": its command has ended, and VMCP_AUDIT_LOG_LEVEL=debug shows what it said"
+		}
+		m.g.log.Warn("back end is not there", "backend", m.Name, "change", change, "error", text)
 	}
 	for _, k := range []kind{tools, prompts, resources} {
 		m.g.broadcast(m, listings[k].changed, true)
@@ -295,9 +302,13 @@ func (g *Gateway) tellRefusals(m *member) {
 type watcher struct{ m *member }
 
 func (w watcher) Notify(n wire.Message) {
+	if n.Method == "notifications/subscriptions/acknowledged" {
+		w.m.refetch() // what changed before the stream began was told to nobody
+		return
+	}
 	for k := range kinds {
 		if n.Method == listings[k].changed {
-			w.m.changed(n.Method)
+			w.m.refetch(n.Method)
 			return
 		}
 	}
@@ -312,13 +323,16 @@ const (
 	refreshPause   = 250 * time.Millisecond // a back end that announces changes without an end is not asked all the time
 )
 
-// changed has the lists fetched again, and tells who may have seen the old ones.
-// What is announced while that is done is told with the next time.
-func (m *member) changed(method string) {
+// refetch has the lists fetched again, and tells of changes who may have seen the
+// old ones. What is announced while that is done is told with the next time.
+func (m *member) refetch(news ...string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !slices.Contains(m.news, method) {
-		m.news = append(m.news, method)
+	m.stale = true
+	for _, method := range news {
+		if !slices.Contains(m.news, method) {
+			m.news = append(m.news, method)
+		}
 	}
 	if !m.refreshing {
 		m.refreshing = m.g.background(m.refresh)
@@ -328,39 +342,40 @@ func (m *member) changed(method string) {
 func (m *member) refresh() {
 	for {
 		m.mu.Lock()
-		news := m.news
-		m.news, m.refreshing = nil, len(news) > 0
+		news, stale := m.news, m.stale
+		m.news, m.stale, m.refreshing = nil, false, stale
 		m.mu.Unlock()
-		if len(news) == 0 {
+		if !stale {
 			return
 		}
-		m.fetchAgain()
-		for _, method := range news {
+		news = append(news, m.fetchAgain()...)
+		slices.Sort(news)
+		for _, method := range slices.Compact(news) {
 			m.g.broadcast(m, method, false)
 		}
 		select {
 		case <-time.After(refreshPause):
 		case <-m.g.ctx.Done():
+			return
 		}
 	}
 }
 
-func (m *member) fetchAgain() {
+func (m *member) fetchAgain() (news []string) {
 	ctx, cancel := context.WithTimeout(m.g.ctx, refreshTimeout)
 	defer cancel()
 	m.looking.Lock()
+	defer m.looking.Unlock()
 	st := m.state()
 	err := upstream.ErrBroken
 	if st.legacy == nil || m.own != nil {
 		err = m.fetchAll(ctx, &st)
 	}
-	if err == nil {
-		m.learn(st)
-	}
-	m.looking.Unlock()
 	if err != nil {
 		m.doubt()
+		return nil
 	}
+	return m.learn(st)
 }
 
 var listChanges = wire.Raw(`{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}`)

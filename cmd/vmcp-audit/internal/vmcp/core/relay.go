@@ -214,7 +214,10 @@ func (s *Session) fault(ctx context.Context, m *member, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, said := errors.AsType[*wire.Error](err); said {
+	if said, ok := errors.AsType[*wire.Error](err); ok {
+		if said.Code() == wire.CodeVersion {
+			m.doubt() // it speaks another era now
+		}
 		return err
 	}
 	if _, cancelled := errors.AsType[*upstream.Cancelled](err); cancelled || ctx.Err() != nil {

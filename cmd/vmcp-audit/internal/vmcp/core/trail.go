@@ -69,6 +69,9 @@ func errorText(err error) string {
 	if _, ok := errors.AsType[*wire.Error](err); ok {
 		return "the back end answered with an error"
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "the back end gave no answer in time"
+	}
 	return err.Error()
 }
 

@@ -101,6 +101,8 @@ func (k *killer) run(round int) {
 		k.after = -1
 		timer := time.AfterFunc(time.Duration(k.rng.IntN(40_000))*time.Microsecond, kill)
 		defer timer.Stop()
+	case 3: // when it has started, and has stored little or nothing
+		k.word, k.after = "open ", 1
 	}
 	k.listen(bufio.NewReader(stdout))
 	err = k.cmd.Wait()

@@ -65,7 +65,7 @@ func openLog(d disk, dir string) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read spool %s: %w", dir, err)
 	}
-	saved, ok := readStream(d, filepath.Join(dir, streamFile))
+	saved, _, ok := readStream(d, filepath.Join(dir, streamFile))
 	if len(segments) == 0 && !ok {
 		return nil, fmt.Errorf("%s is no spool: %w", dir, fs.ErrNotExist)
 	}

@@ -20,6 +20,7 @@ import (
 type model struct {
 	disk    *memDisk
 	s       *Spool
+	stream  Stream            // once it was opened
 	n       int               // payloads made
 	noted   int               // of those the last one that was acknowledged
 	acked   map[uint64]string // Append returned nil
@@ -50,6 +51,12 @@ func (m *model) open(t *rapid.T) {
 	s, err := Open("/spool", Options{disk: m.disk, segmentSize: 16 << 10, MinFree: -1})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if m.stream == (Stream{}) {
+		m.stream = s.Stream()
+	}
+	if s.Stream() != m.stream {
+		t.Fatalf("the stream was %s and is %s", m.stream, s.Stream())
 	}
 	m.s = s
 	for name, mc := range m.cursors {

@@ -12,8 +12,12 @@ import (
 )
 
 // streamFile holds the stream's id in hex, for the case that the headers of all
-// segments are damaged.
-const streamFile = "stream"
+// segments are damaged. unusedWord stands behind it until the first segment is
+// made: after that a folder without segments has lost them.
+const (
+	streamFile = "stream"
+	unusedWord = "unused"
+)
 
 // recover brings the books in line with the folder. Sealed segments are not
 // read: the next one's first seq tells where they must end. s is not shared yet.
@@ -102,41 +106,55 @@ func (seg *segment) inspect(d disk, dir string) (*segmentHeader, error) {
 // loadStream settles which stream this is: the segments' or, if their headers
 // are all damaged, the one that the stream file names.
 func (s *Spool) loadStream() {
-	saved, ok := readStream(s.disk, filepath.Join(s.dir, streamFile))
-	s.known = ok
+	saved, used, ok := readStream(s.disk, filepath.Join(s.dir, streamFile))
 	if s.stream == (Stream{}) && ok {
 		s.stream = saved
 		for _, seg := range s.segments {
 			seg.seed = seedOf(saved, seg.number)
 		}
 	}
-	if ok && saved == s.stream {
-		return
-	}
 	if s.stream == (Stream{}) {
 		s.stream = newStream()
 	}
-	s.saveStream()
+	s.begun = ok && used && saved == s.stream
+	switch {
+	case len(s.segments) > 0 && !s.begun:
+		s.saveStream(true)
+	case !ok:
+		s.saveStream(false)
+	}
 }
 
-// saveStream writes the stream file. Without it the headers still name the
-// stream.
-func (s *Spool) saveStream() {
-	if _, err := s.replace(s.dir, streamFile, strings.NewReader(hex.EncodeToString(s.stream[:])+"\n")); err != nil {
+// saveStream writes the stream file; used says that there are segments. Without it
+// their headers name the stream, and while there are none the next start makes
+// another.
+func (s *Spool) saveStream(used bool) {
+	line := hex.EncodeToString(s.stream[:])
+	if !used {
+		line += " " + unusedWord
+	}
+	_, err := s.replace(s.dir, streamFile, strings.NewReader(line+"\n"))
+	if err != nil {
 		s.opt.Log.Warn("the spool's id cannot be saved beside it", "dir", s.dir, "error", err)
 	}
+	s.begun = used && err == nil
 }
 
-func readStream(d disk, path string) (stream Stream, ok bool) {
+// readStream reads a stream file.
+func readStream(d disk, path string) (stream Stream, used, ok bool) {
 	f, err := d.Read(path)
 	if err != nil {
-		return stream, false
+		return stream, false, false
 	}
 	defer f.Close()
-	b := make([]byte, 2*len(stream)+1)
+	b := make([]byte, 64) // more than it is long
 	n, _ := f.ReadAt(b, 0)
-	got, err := hex.Decode(stream[:], []byte(strings.TrimSpace(string(b[:n]))))
-	return stream, err == nil && got == len(stream)
+	words := strings.Fields(string(b[:n]))
+	if len(words) == 0 || len(words[0]) != 2*len(stream) {
+		return stream, false, false
+	}
+	_, err = hex.Decode(stream[:], []byte(words[0]))
+	return stream, len(words) < 2 || words[1] != unusedWord, err == nil
 }
 
 // checkHead compares the beginning of the log with what the cursors have
@@ -149,7 +167,7 @@ func (s *Spool) checkHead() {
 		}
 		return
 	}
-	if s.known { // it may have used any seq
+	if s.begun { // it may have used any seq
 		s.opt.Log.Error("the spool has no segments any more; a new stream begins", "dir", s.dir)
 		s.restart()
 	}
@@ -177,5 +195,5 @@ func (s *Spool) restart() {
 	for _, m := range s.marks {
 		m.confirmed, m.saved = 0, 0
 	}
-	s.saveStream()
+	s.saveStream(false)
 }

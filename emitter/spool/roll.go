@@ -35,6 +35,9 @@ func (s *Spool) roll(need int, mayDrop bool) error {
 		name: segmentName(h.number, h.first), number: h.number, first: h.first,
 		seed: seed, room: size, from: recordsFrom + int64(len(carried)), end: recordsFrom + int64(len(carried)),
 	}
+	if !s.begun {
+		s.saveStream(true) // whoever dies before leaves the segment, which says the same
+	}
 	s.zeroed = 0
 	old, oldSeg := s.active, s.current
 	s.mu.Lock()

@@ -52,7 +52,6 @@ type Spool struct {
 	aside      int64 // bytes in the folder besides segments
 	closed     bool
 	flushing   *time.Timer // commits what nobody waits for; nil: there is nothing
-	known      bool        // the folder named its stream when it was opened
 	begin      bool        // the next commit begins a segment, whatever it has to write
 	looked     time.Time   // when it was last looked for room
 	stats      Stats
@@ -64,6 +63,7 @@ type Spool struct {
 	active  file
 	current *segment
 	number  uint64 // of the newest segment
+	begun   bool   // the stream file says that there have been segments
 	sparse  bool   // the active segment's blocks are not its own yet
 	spoiled bool   // a write to the active segment failed: it gets no other
 	zeroed  int64  // the active segment has been written up to here or further

@@ -17,8 +17,8 @@ demo: build ## an audited conversation; ARGS=--once ends after it
 	@bin/vmcp-audit serve --demo $(ARGS)
 
 test: peers ## every test, integration included
-	go test -race ./...
-	cd integration && go test -race ./...
+	go test -race -timeout 30m ./...
+	cd integration && go test -race -timeout 30m ./...
 
 race: ## the tests that need no peers, several times over
 	go test -race -count=3 ./...
@@ -41,10 +41,10 @@ fuzz: ## each fuzz target for FUZZTIME
 	sh integration/fuzz.sh $(FUZZTIME)
 
 integration: peers ## against real servers and clients
-	cd integration && go test -race ./...
+	cd integration && go test -race -timeout 30m ./...
 
 delivery: ## kills and faults in their full number, without the race detector
-	cd integration && go test -count=1 -v ./delivery
+	cd integration && go test -count=1 -v -timeout 30m ./delivery
 
 syslog: ## 50,000 events to each syslog receiver, which fails meanwhile, without the race detector
 	@sh integration/need.sh rsyslogd syslog-ng

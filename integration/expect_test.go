@@ -99,6 +99,7 @@ func (v *view) expect(x *exchange) entry {
 	e := entry{
 		Endpoint: x.Path, Session: x.Session, Status: x.Status, Client: v.clientOf(x),
 		Transport: "streamable-http", Method: x.HTTP, Sent: -1, Received: -1,
+		open: x.unanswered(),
 	}
 	switch x.HTTP {
 	case http.MethodPost:
@@ -131,7 +132,6 @@ func (v *view) expectPost(x *exchange, e *entry) {
 	case x.End == eof:
 		e.Received = int64(len(x.Answer))
 	}
-	e.open = x.Status == 0 && x.End == closed
 	if m.Method == "initialize" && replied && reply.Result != nil {
 		e.Session = x.NewSession
 		e.starts = x.NewSession != ""

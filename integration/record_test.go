@@ -121,6 +121,25 @@ func (r *recorder) streaming() bool {
 	})
 }
 
+// ended reports whether all answers have, those of streams too.
+func (r *recorder) ended() bool {
+	return !r.any(func(x *exchange) bool { return x.End == open })
+}
+
+// cancelled reports whether so many cancels were sent and answered. Where there is
+// no session none is sent.
+func (r *recorder) cancelled(times int) bool {
+	sessions := false
+	r.any(func(x *exchange) bool {
+		sessions = sessions || x.Session != ""
+		if m, _ := parseRPC(x.Body); m.Method == "notifications/cancelled" && x.End != open {
+			times--
+		}
+		return false
+	})
+	return !sessions || times <= 0
+}
+
 // subscribed reports whether a subscription has been acknowledged.
 func (r *recorder) subscribed() bool { return r.received("notifications/subscriptions/acknowledged") }
 

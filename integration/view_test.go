@@ -126,6 +126,9 @@ func parseRPC(text string) (rpc, bool) {
 	return m, true
 }
 
+// unanswered reports whether the client went before it learnt anything.
+func (x *exchange) unanswered() bool { return x.Status == 0 && x.End != broken }
+
 // sent returns the JSON-RPC message of the request, the zero one for none.
 func (x *exchange) sent() rpc {
 	if x.parsed == nil {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/upstream"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/wire"
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
 // A modern client is asked by the result of its call, a legacy back end asks
@@ -35,8 +37,17 @@ type parked struct {
 	result wire.Raw
 	err    error
 
-	mu sync.Mutex // guards ev
-	ev upstream.Events
+	mu     sync.Mutex // guards what follows
+	ev     upstream.Events
+	target emitter.Target // where the call was sent
+}
+
+// sent notes where the call was sent, for the trail of the tries that only bring
+// an answer.
+func (p *parked) sent(to emitter.Target) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = to
 }
 
 type question struct {
@@ -144,10 +155,11 @@ func (h *hub) park(p *parked, q question) (wire.Raw, error) {
 	p.ev = upstream.Nobody
 	p.mu.Unlock()
 	h.g.hold(h)
-	request := wire.Set(nil, "method", wire.Quote(q.Method))
-	if q.Params != nil {
-		request = wire.Set(request, "params", q.Params)
+	params := q.Params
+	if params == nil {
+		params = wire.Raw("{}") // without them the official Go SDK, v1.8.0, cannot read it
 	}
+	request := wire.Set(wire.Set(nil, "method", wire.Quote(q.Method)), "params", params)
 	result := wire.Set(wire.Raw(`{"resultType":"input_required"}`), "inputRequests", wire.Set(nil, "question", request))
 	return wire.Set(result, "requestState", wire.Quote(handle)), nil
 }
@@ -183,9 +195,9 @@ func (h *hub) resume(ctx context.Context, handle, same string, req Request, ev u
 	if w = h.unpark(handle); w == nil {
 		return nil, errState
 	}
-	h.note(ctx, req)
 	w.mu.Lock()
 	w.ev = ev
+	middleware.NoteFrom(ctx).SetTarget(w.target.Server, w.target.Tool, w.target.Definition)
 	w.mu.Unlock()
 	w.q.answer <- answer
 	return h.follow(ctx, w.parked)

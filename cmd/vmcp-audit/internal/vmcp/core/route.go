@@ -81,6 +81,9 @@ func (s *Session) send(ctx context.Context, m *member, req Request, ev upstream.
 	}
 	note := middleware.NoteFrom(ctx)
 	note.SetTarget(target.Server, target.Tool, target.Definition)
+	if p, ok := ev.(*parked); ok {
+		p.sent(target)
+	}
 	stored, err := s.g.trail.route(ctx, target, rule)
 	if err != nil {
 		note.Fail(emitter.ReasonAuditUnavailable, "")
@@ -167,7 +170,11 @@ func (s *Session) resource(ctx context.Context, req Request, ev upstream.Events)
 	if len(candidates) == 0 {
 		target.Method = req.Method
 		s.g.trail.refused(ctx, target, "")
-		return nil, wire.NewError(wire.CodeNotFound, "resource not found", wire.Set(nil, "uri", wire.Quote(uri)))
+		code := wire.CodeNotFound
+		if s.modern {
+			code = wire.CodeInvalidParams // SEP-2164
+		}
+		return nil, wire.NewError(code, "resource not found", wire.Set(nil, "uri", wire.Quote(uri)))
 	}
 	var first error
 	for _, m := range candidates {
@@ -336,16 +343,4 @@ func (s *Session) listTasks(ctx context.Context, req Request, ev upstream.Events
 		}
 	}
 	return wire.Set(nil, "tasks", append(out, ']')), nil
-}
-
-// note tells the trail what a try goes on with that only brings an answer.
-func (s *Session) note(ctx context.Context, req Request) {
-	k := tools
-	if req.Method == "prompts/get" {
-		k = prompts
-	}
-	list := s.g.known(k)
-	if x := list.find(wire.Text(wire.Get(req.Params, "name"))); x != nil {
-		middleware.NoteFrom(ctx).SetTarget(s.g.member(x.Backend).server, x.Executed, digest(list.definition(x)))
-	}
 }

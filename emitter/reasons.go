@@ -32,6 +32,7 @@ const (
 	ReasonScope             Reason = "insufficient_scope"
 	ReasonForbidden         Reason = "forbidden"
 	ReasonPolicy            Reason = "policy"
+	ReasonOtherPrincipal    Reason = "other_principal"
 	ReasonRateLimited       Reason = "rate_limited"
 	ReasonBadRequest        Reason = "bad_request"
 	ReasonNotFound          Reason = "not_found"
@@ -92,6 +93,7 @@ var reasons = []ReasonInfo{
 	{ReasonScope, "the token lacked a scope"},
 	{ReasonForbidden, "HTTP 403"},
 	{ReasonPolicy, "an authorizer refused"},
+	{ReasonOtherPrincipal, "the session was begun by somebody else"},
 	{ReasonRateLimited, "HTTP 429, or a limit of the gateway"},
 	{ReasonBadRequest, "HTTP 4xx without a JSON-RPC answer and without a reason of its own"},
 	{ReasonNotFound, "HTTP 404"},

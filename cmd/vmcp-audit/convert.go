@@ -74,7 +74,7 @@ func (p *program) runConvert(ctx context.Context, args []string, o convertOption
 	if err != nil {
 		return err
 	}
-	in, err := p.openInput(slices.Concat(args, []string{"-"})[0])
+	in, err := p.openInput(ctx, slices.Concat(args, []string{"-"})[0])
 	if err != nil {
 		return err
 	}

@@ -77,6 +77,25 @@ func TestConvertAnswersAtOnce(t *testing.T) {
 	}
 }
 
+// TestStandardInputThatWaits: a signal ends the commands that read standard input
+// though nothing comes.
+func TestStandardInputThatWaits(t *testing.T) {
+	for _, args := range []string{"convert --to cef -", "tail -", "verify -"} {
+		in, lines := io.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan int, 1)
+		go func() {
+			ended <- run(ctx, strings.Fields("vmcp-audit "+args), nil, in, io.Discard, io.Discard)
+		}()
+		if _, err := io.WriteString(lines, "{"); err != nil { // it reads
+			t.Fatal(err)
+		}
+		cancel()
+		<-ended
+		_ = lines.Close()
+	}
+}
+
 // TestConvertTellsOfAClosedOutput: what could not be written is an error, also when
 // only the end of it was left.
 func TestConvertTellsOfAClosedOutput(t *testing.T) {

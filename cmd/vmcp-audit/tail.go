@@ -95,7 +95,7 @@ func (p *program) runTail(ctx context.Context, args []string, o tailOptions) err
 	if info, err := os.Stat(path); path != "-" && err == nil && info.IsDir() {
 		return t.end(t.spool(ctx))
 	}
-	in, err := p.openTail(path, o.follow)
+	in, err := p.openTail(ctx, path, o.follow)
 	if err != nil {
 		return err
 	}
@@ -122,11 +122,11 @@ func (p *program) tailPath(args []string) (string, error) {
 	return cfg.Files[i].Path, nil
 }
 
-func (p *program) openTail(path string, follow bool) (io.ReadCloser, error) {
+func (p *program) openTail(ctx context.Context, path string, follow bool) (io.ReadCloser, error) {
 	if follow && path != "-" {
 		return openFollower(path)
 	}
-	return p.openInput(path)
+	return p.openInput(ctx, path)
 }
 
 // tailer shows events as they are read.

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -128,7 +127,7 @@ func (p *program) verifyPath(ctx context.Context, v *chain.Verifier, path string
 		}
 		return verifySpool(ctx, v, path)
 	}
-	in, err := p.openInput(path)
+	in, err := p.openInput(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -138,13 +137,6 @@ func (p *program) verifyPath(ctx context.Context, v *chain.Verifier, path string
 		fmt.Fprintf(p.stderr, "vmcp-audit: %s is empty\n", printable(path))
 	}
 	return err
-}
-
-func (p *program) openInput(path string) (io.ReadCloser, error) {
-	if path == "-" {
-		return io.NopCloser(p.stdin), nil
-	}
-	return os.Open(path)
 }
 
 func verifySpool(ctx context.Context, v *chain.Verifier, dir string) error {

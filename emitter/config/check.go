@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"path"
@@ -13,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter/hec"
+	"github.com/vmcp-audit/vmcp-audit/emitter/internal/reread"
 	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 )
 
@@ -174,7 +176,7 @@ func (l *loader) checkHEC(group string, d *HECDestination) {
 	}
 	// What is left are the files and the path of the URL, which hec knows best.
 	if sink, err := d.open("", nil); err != nil {
-		l.add(group+"URL", "cannot be used: "+printable(strings.TrimPrefix(err.Error(), "hec: ")))
+		l.unusable(group, "URL", err)
 	} else {
 		_ = sink.Close() // nothing was sent
 	}
@@ -183,6 +185,19 @@ func (l *loader) checkHEC(group string, d *HECDestination) {
 		l.warnings = append(l.warnings, known[group+"URL"].doc.Name+": http sends the token and the events in clear; use https")
 	}
 }
+
+// unusable notes what the destination of a group says of its settings: of one of
+// its files, or else of its address.
+func (l *loader) unusable(group, address string, err error) {
+	key := address
+	if f, ok := errors.AsType[*reread.FileError](err); ok {
+		key, err = fileKeys[f.File], f.Err
+	}
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "hec: "), "syslog: ")
+	l.add(group+key, "cannot be used: "+printable(text))
+}
+
+var fileKeys = map[string]string{reread.CA: "CA_FILE", reread.Cert: "CERT_FILE", reread.Key: "KEY_FILE"}
 
 // isIndex reports whether text can be the name of an index of Splunk; none is
 // the token's own.

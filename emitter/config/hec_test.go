@@ -67,11 +67,11 @@ func TestHECFiles(t *testing.T) {
 	no := filepath.Join(t.TempDir(), "no.pem")
 	writeFile(t, no, "no certificate")
 	for environment, want := range map[string]string{
-		"HEC_CA_FILE=" + no:                           `CA file: ` + no + ` holds no PEM certificate`,
-		"HEC_CERT_FILE=" + no + " HEC_KEY_FILE=" + no: `certificate and key file: tls: failed to find any PEM data in certificate input`,
+		"HEC_CA_FILE=" + no:                           `HEC_CA_FILE: "` + no + `" cannot be used: ` + no + ` holds no PEM certificate`,
+		"HEC_CERT_FILE=" + no + " HEC_KEY_FILE=" + no: `HEC_CERT_FILE: "` + no + `" cannot be used: with its key: tls: failed to find any PEM data in certificate input`,
 	} {
 		_, _, err := Load(environ(hecOn+environment), plain)
-		checkOneLine(t, err, `VMCP_AUDIT_HEC_URL: "http://127.0.0.1" cannot be used: `+want)
+		checkOneLine(t, err, `VMCP_AUDIT_`+want)
 	}
 }
 

@@ -95,7 +95,7 @@ func (l *loader) checkSyslog(group string, d *SyslogDestination) {
 		l.add(group+"FORMAT", "cannot be used: "+printable(err.Error()))
 	}
 	if _, err := d.open(nil); err != nil { // the files
-		l.add(group+"ADDR", "cannot be used: "+printable(strings.TrimPrefix(err.Error(), "syslog: ")))
+		l.unusable(group, "ADDR", err)
 	}
 	if d.Addr.Network == "tcp" || d.Addr.Network == "udp" {
 		host, _, _ := net.SplitHostPort(d.Addr.Host) // it was joined by its parser

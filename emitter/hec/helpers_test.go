@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -171,25 +170,6 @@ func diff(t *testing.T, what string, got, want any) {
 	if d := gocmp.Diff(want, got); d != "" {
 		t.Fatalf("%s (-want +got):\n%s", what, d)
 	}
-}
-
-// write puts content where path leads to, by a rename, as secrets are rotated.
-func write(t *testing.T, path, content string) {
-	t.Helper()
-	next := path + ".next"
-	if err := os.WriteFile(next, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(next, path); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func tempFile(t *testing.T, name, content string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	write(t, path, content)
-	return path
 }
 
 // logTo returns a logger and what it has been told so far.

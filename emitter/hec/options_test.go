@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter/hec/hectest"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/internal/certtest"
 )
 
 func TestURL(t *testing.T) {
@@ -52,7 +54,7 @@ func TestURL(t *testing.T) {
 
 func TestOptionsThatAreRefused(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
-	noPEM := tempFile(t, "text.pem", "no PEM")
+	noPEM := certtest.TempFile(t, "text.pem", "no PEM")
 	token := ask(hectest.Token)
 	tests := []struct {
 		opt  Options
@@ -61,9 +63,9 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		{Options{}, "one of token and token file"},
 		{Options{Token: token, TokenFile: missing}, "one of token and token file"},
 		{Options{TokenFile: missing}, "no such file"},
-		{Options{TokenFile: tempFile(t, "empty", " \n")}, "token is empty"},
-		{Options{TokenFile: tempFile(t, "prefix", "Splunk s3cret")}, "without the word Splunk"},
-		{Options{TokenFile: tempFile(t, "large", strings.Repeat("s3cret", 1<<18))}, "more than"},
+		{Options{TokenFile: certtest.TempFile(t, "empty", " \n")}, "token is empty"},
+		{Options{TokenFile: certtest.TempFile(t, "prefix", "Splunk s3cret")}, "without the word Splunk"},
+		{Options{TokenFile: certtest.TempFile(t, "large", strings.Repeat("s3cret", 1<<18))}, "more than"},
 		{Options{Token: ask("s3c\nret")}, "printable"},
 		{Options{Token: func() (string, error) { return "", fmt.Errorf("vault is sealed") }}, "vault is sealed"},
 		{Options{Token: token, Ack: 9}, "mode of acknowledgement"},
@@ -75,7 +77,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		{Options{Token: token, CAFile: noPEM}, "no PEM certificate"},
 		{Options{Token: token, CertFile: missing, KeyFile: noPEM}, "no such file"},
 		{Options{Token: token, CertFile: noPEM, KeyFile: missing}, "no such file"},
-		{Options{Token: token, CertFile: noPEM, KeyFile: noPEM}, "certificate and key"},
+		{Options{Token: token, CertFile: noPEM, KeyFile: noPEM}, "certificate file: with its key"},
 	}
 	for _, tt := range tests {
 		_, err := New("https://h", tt.opt)

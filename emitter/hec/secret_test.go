@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter/hec/hectest"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/internal/certtest"
 )
 
 const secretToken = "s3cr3t-t0k3n"
@@ -33,7 +35,7 @@ func TestTokenIsNeverShown(t *testing.T) {
 	}
 	for _, opt := range []Options{
 		{Token: ask(secretToken)},
-		{TokenFile: tempFile(t, "token", secretToken)},
+		{TokenFile: certtest.TempFile(t, "token", secretToken)},
 	} {
 		opt.Log, opt.InsecureSkipVerify = log, true
 		c := hectest.New(hectest.Options{Token: secretToken, Acks: true})

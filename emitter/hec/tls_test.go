@@ -1,16 +1,10 @@
 package hec
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http/httptest"
 	"path/filepath"
@@ -20,69 +14,13 @@ import (
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
 	"github.com/vmcp-audit/vmcp-audit/emitter/hec/hectest"
+	"github.com/vmcp-audit/vmcp-audit/emitter/internal/certtest"
 )
 
-// identity is a certificate with its key.
-type identity struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-// issue makes a certificate that by signs; nil: it signs itself, as a CA.
-func issue(t *testing.T, name string, by *identity, change func(*x509.Certificate)) *identity {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()),
-		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	id := &identity{template, key}
-	if by == nil {
-		template.IsCA, template.BasicConstraintsValid = true, true
-		template.KeyUsage = x509.KeyUsageCertSign
-		by = id
-	}
-	if change != nil {
-		change(template)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, by.cert, &key.PublicKey, by.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if id.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
-func (id *identity) certPEM() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: id.cert.Raw}))
-}
-
-func (id *identity) keyPEM(t *testing.T) string {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(id.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-}
-
-func (id *identity) tls() tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{id.cert.Raw}, PrivateKey: id.key}
-}
-
-func pool(ids ...*identity) *x509.CertPool {
+func pool(ids ...*certtest.Identity) *x509.CertPool {
 	p := x509.NewCertPool()
 	for _, id := range ids {
-		p.AddCert(id.cert)
+		p.AddCert(id.Cert)
 	}
 	return p
 }
@@ -100,21 +38,21 @@ func serveTLS(t *testing.T, c *tls.Config) (*hectest.Collector, string) {
 }
 
 func TestTLS(t *testing.T) {
-	ca, other := issue(t, "ca", nil, nil), issue(t, "other", nil, nil)
-	good := issue(t, "splunk", ca, nil)
-	expired := issue(t, "splunk", ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
-	elsewhere := issue(t, "splunk", ca, func(c *x509.Certificate) { c.IPAddresses = nil; c.DNSNames = []string{"elsewhere.example"} })
-	client := issue(t, "gateway", ca, nil)
-	stranger := issue(t, "gateway", other, nil)
-	caFile := tempFile(t, "ca.pem", ca.certPEM())
-	files := func(id *identity, o Options) Options {
-		o.CertFile, o.KeyFile = tempFile(t, "tls.crt", id.certPEM()), tempFile(t, "tls.key", id.keyPEM(t))
+	ca, other := certtest.Issue(t, "ca", nil, nil), certtest.Issue(t, "other", nil, nil)
+	good := certtest.Issue(t, "splunk", ca, nil)
+	expired := certtest.Issue(t, "splunk", ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	elsewhere := certtest.Issue(t, "splunk", ca, func(c *x509.Certificate) { c.IPAddresses = nil; c.DNSNames = []string{"elsewhere.example"} })
+	client := certtest.Issue(t, "gateway", ca, nil)
+	stranger := certtest.Issue(t, "gateway", other, nil)
+	caFile := certtest.TempFile(t, "ca.pem", ca.CertPEM())
+	files := func(id *certtest.Identity, o Options) Options {
+		o.CertFile, o.KeyFile = certtest.TempFile(t, "tls.crt", id.CertPEM()), certtest.TempFile(t, "tls.key", id.KeyPEM(t))
 		return o
 	}
-	mutual := &tls.Config{Certificates: []tls.Certificate{good.tls()}, ClientCAs: pool(ca), ClientAuth: tls.RequireAndVerifyClientCert}
+	mutual := &tls.Config{Certificates: []tls.Certificate{good.TLS()}, ClientCAs: pool(ca), ClientAuth: tls.RequireAndVerifyClientCert}
 	mutual12 := mutual.Clone()
 	mutual12.MaxVersion = tls.VersionTLS12
-	of := func(id *identity) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{id.tls()}} }
+	of := func(id *certtest.Identity) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{id.TLS()}} }
 	old := of(good)
 	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	tests := []struct {
@@ -125,7 +63,7 @@ func TestTLS(t *testing.T) {
 	}{
 		{"own CA", of(good), Options{CAFile: caFile}, ""},
 		{"system CAs", of(good), Options{}, "certificate signed by unknown authority"},
-		{"wrong CA", of(good), Options{CAFile: tempFile(t, "other.pem", other.certPEM())}, "certificate signed by unknown authority"},
+		{"wrong CA", of(good), Options{CAFile: certtest.TempFile(t, "other.pem", other.CertPEM())}, "certificate signed by unknown authority"},
 		{"expired", of(expired), Options{CAFile: caFile}, "certificate has expired"},
 		{"wrong name", of(elsewhere), Options{CAFile: caFile}, "127.0.0.1"},
 		{"anything goes", of(expired), Options{InsecureSkipVerify: true}, ""},
@@ -154,12 +92,12 @@ func TestTLS(t *testing.T) {
 // In TLS 1.3 the refusal of our certificate comes after the handshake, and may
 // be overtaken by the end of the connection: then it is a plain error.
 func TestRefusedClientCertificate(t *testing.T) {
-	ca := issue(t, "ca", nil, nil)
+	ca := certtest.Issue(t, "ca", nil, nil)
 	c, url := serveTLS(t, &tls.Config{
-		Certificates: []tls.Certificate{issue(t, "splunk", ca, nil).tls()},
+		Certificates: []tls.Certificate{certtest.Issue(t, "splunk", ca, nil).TLS()},
 		MinVersion:   tls.VersionTLS13, ClientAuth: tls.RequireAnyClientCert,
 	})
-	s := newSink(t, url, Options{CAFile: tempFile(t, "ca.pem", ca.certPEM())})
+	s := newSink(t, url, Options{CAFile: certtest.TempFile(t, "ca.pem", ca.CertPEM())})
 	n, err := s.Send(t.Context(), numbered(2))
 	if n != 0 || err == nil || emitter.IsPermanent(err) || c.Count() != 0 {
 		t.Errorf("%d, %v, %d events", n, err, c.Count())
@@ -167,7 +105,7 @@ func TestRefusedClientCertificate(t *testing.T) {
 }
 
 func TestWrongScheme(t *testing.T) {
-	_, url := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{issue(t, "splunk", nil, nil).tls()}})
+	_, url := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{certtest.Issue(t, "splunk", nil, nil).TLS()}})
 	s := newSink(t, strings.Replace(url, "https:", "http:", 1), Options{})
 	wantSend(t, s, numbered(1), 0, "blocked", "status 400")
 
@@ -198,7 +136,7 @@ func TestWrongScheme(t *testing.T) {
 
 func TestInsecureIsLoud(t *testing.T) {
 	log, logged := logTo(t)
-	_, url := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{issue(t, "x", nil, nil).tls()}})
+	_, url := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{certtest.Issue(t, "x", nil, nil).TLS()}})
 	s := newSink(t, url, Options{InsecureSkipVerify: true, Log: log})
 	mustSend(t, s, numbered(1))
 	mustSend(t, s, numbered(1))
@@ -209,31 +147,31 @@ func TestInsecureIsLoud(t *testing.T) {
 }
 
 func TestCertificatesAreReadAgain(t *testing.T) {
-	ca1, ca2 := issue(t, "one", nil, nil), issue(t, "two", nil, nil)
-	one, two := issue(t, "gateway", ca1, nil), issue(t, "gateway", ca2, nil)
-	current := &tls.Config{Certificates: []tls.Certificate{issue(t, "splunk", ca1, nil).tls()}, ClientCAs: pool(ca1), ClientAuth: tls.RequireAndVerifyClientCert}
+	ca1, ca2 := certtest.Issue(t, "one", nil, nil), certtest.Issue(t, "two", nil, nil)
+	one, two := certtest.Issue(t, "gateway", ca1, nil), certtest.Issue(t, "gateway", ca2, nil)
+	current := &tls.Config{Certificates: []tls.Certificate{certtest.Issue(t, "splunk", ca1, nil).TLS()}, ClientCAs: pool(ca1), ClientAuth: tls.RequireAndVerifyClientCert}
 	_, url := serveTLS(t, &tls.Config{
 		Certificates:       current.Certificates,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return current, nil },
 	})
 	dir := t.TempDir()
 	caFile, certFile, keyFile := filepath.Join(dir, "ca"), filepath.Join(dir, "crt"), filepath.Join(dir, "key")
-	write(t, caFile, ca1.certPEM())
-	write(t, certFile, one.certPEM())
-	write(t, keyFile, one.keyPEM(t))
+	certtest.Write(t, caFile, ca1.CertPEM())
+	certtest.Write(t, certFile, one.CertPEM())
+	certtest.Write(t, keyFile, one.KeyPEM(t))
 	log, logged := logTo(t)
 	s := newSink(t, url, Options{CAFile: caFile, CertFile: certFile, KeyFile: keyFile, Log: log})
 	mustSend(t, s, numbered(1))
 
 	// Half of a change: the old pair is used, and that is said once.
-	write(t, certFile, two.certPEM())
+	certtest.Write(t, certFile, two.CertPEM())
 	mustSend(t, s, numbered(1))
 	mustSend(t, s, numbered(1))
 	wantLogged(t, logged(), 1, "WARN", "certificates cannot be used")
 
-	write(t, keyFile, two.keyPEM(t))
-	write(t, caFile, ca1.certPEM()+ca2.certPEM())
-	current = &tls.Config{Certificates: []tls.Certificate{issue(t, "splunk", ca2, nil).tls()}, ClientCAs: pool(ca2), ClientAuth: tls.RequireAndVerifyClientCert}
+	certtest.Write(t, keyFile, two.KeyPEM(t))
+	certtest.Write(t, caFile, ca1.CertPEM()+ca2.CertPEM())
+	current = &tls.Config{Certificates: []tls.Certificate{certtest.Issue(t, "splunk", ca2, nil).TLS()}, ClientCAs: pool(ca2), ClientAuth: tls.RequireAndVerifyClientCert}
 	mustSend(t, s, numbered(1))
 	wantLogged(t, logged(), 1, "WARN", "")
 }

@@ -7,22 +7,24 @@ import (
 	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter/hec/hectest"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/internal/certtest"
 )
 
 func TestTokenFileChanges(t *testing.T) {
-	file := tempFile(t, "token", " old-token\n")
+	file := certtest.TempFile(t, "token", " old-token\n")
 	c := hectest.New(hectest.Options{Token: "old-token"})
 	s := serve(t, c, Options{TokenFile: file})
 	mustSend(t, s, numbered(1))
 
 	c.SetToken("new-token")
 	wantSend(t, s, numbered(1), 0, "blocked", "code 4")
-	write(t, file, "new-token\r\n")
+	certtest.Write(t, file, "new-token\r\n")
 	mustSend(t, s, numbered(1))
 
 	// In the middle of a change the token that is known is used.
 	for _, content := range []string{"", "\n", "two words"} {
-		write(t, file, content)
+		certtest.Write(t, file, content)
 		mustSend(t, s, numbered(1))
 	}
 	if err := os.Remove(file); err != nil {
@@ -31,14 +33,14 @@ func TestTokenFileChanges(t *testing.T) {
 	mustSend(t, s, numbered(1))
 	c.SetToken("third-token")
 	wantSend(t, s, numbered(1), 0, "blocked", "code 4")
-	write(t, file, "third-token")
+	certtest.Write(t, file, "third-token")
 	mustSend(t, s, numbered(1))
 }
 
 // A change that leaves no trace in the file's name, time and size is noticed
 // when the old token is refused, and then costs no error.
 func TestTokenIsReadAgainWhenRefused(t *testing.T) {
-	file := tempFile(t, "token", "old-token")
+	file := certtest.TempFile(t, "token", "old-token")
 	long := time.Now().Add(-time.Hour)
 	if err := os.Chtimes(file, long, long); err != nil {
 		t.Fatal(err)
@@ -67,7 +69,7 @@ func TestTokenBehindLink(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(dir, name, "token"), name+"-token")
+		certtest.Write(t, filepath.Join(dir, name, "token"), name+"-token")
 	}
 	link := filepath.Join(dir, "data")
 	if err := os.Symlink("one", link); err != nil {

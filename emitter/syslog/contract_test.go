@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter/sinktest"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/internal/certtest"
 )
 
 func TestContract(t *testing.T) {
@@ -28,9 +30,9 @@ func TestContract(t *testing.T) {
 				opt := Options{Framing: tt.framing, MaxSize: 1 << 20}
 				p := newPeer(t, tt.network, tt.framing, func(p *peer) {
 					if tt.secret {
-						ca := issue(t, "ca", nil, nil)
-						p.tls = issue(t, "receiver", ca, nil).server()
-						opt.CAFile = tempFile(t, "ca.pem", ca.certPEM())
+						ca := certtest.Issue(t, "ca", nil, nil)
+						p.tls = serverOf(certtest.Issue(t, "receiver", ca, nil))
+						opt.CAFile = certtest.TempFile(t, "ca.pem", ca.CertPEM())
 					}
 				})
 				return sinktest.Fixture{

@@ -74,10 +74,11 @@ func (s *Sink) handshake(ctx context.Context, c *conn) error {
 	if !c.asked || t.ConnectionState().Version < tls.VersionTLS13 {
 		return nil
 	}
-	wait := time.NewTimer(verdictTime)
+	wait := time.NewTimer(s.verdictTime)
 	defer wait.Stop()
 	select {
 	case <-wait.C:
+		s.closings = 0
 		return nil
 	case <-ctx.Done():
 		err = ctx.Err()
@@ -86,7 +87,11 @@ func (s *Sink) handshake(ctx context.Context, c *conn) error {
 	}
 	_ = c.Close()               // it is over
 	if errors.Is(err, io.EOF) { // rsyslog says nothing
-		return emitter.Blocked(s.faultf(err, "the receiver asked for a client certificate and closed the connection: it may not take %s", s.shown()))
+		fault := s.faultf(err, "the receiver asked for a client certificate and closed the connection: it may not take %s", s.shown())
+		if s.closings++; s.closings == 1 { // so does one that is about to end
+			return fault
+		}
+		return emitter.Blocked(fault)
 	}
 	return s.tlsFault(err, true)
 }

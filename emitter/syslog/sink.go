@@ -44,11 +44,13 @@ type Sink struct {
 	opt        Options // immutable, with defaults
 	serverName string
 
-	greetTime, probeTime time.Duration // as the constants have them
+	greetTime, probeTime, verdictTime time.Duration // as the constants have them
 
 	certificates reread.Certificates
 	tls          *tls.Config // nil: not read yet
 	stale        bool        // the certificate files have changed and cannot be used
+
+	closings int // in a row, where a receiver had just seen our certificate
 
 	session *session // nil: none
 	settled uint64   // seq
@@ -71,7 +73,7 @@ func New(to Address, opt Options) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("syslog: %w", err)
 	}
-	s := &Sink{to: to, opt: opt, serverName: opt.ServerName, greetTime: greetTime, probeTime: probeTime, certificates: reread.Certificates{
+	s := &Sink{to: to, opt: opt, serverName: opt.ServerName, greetTime: greetTime, probeTime: probeTime, verdictTime: verdictTime, certificates: reread.Certificates{
 		CA:   reread.File{Path: opt.CAFile},
 		Cert: reread.File{Path: opt.CertFile},
 		Key:  reread.File{Path: opt.KeyFile},

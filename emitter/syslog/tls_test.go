@@ -12,21 +12,23 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter/internal/certtest"
 )
 
 func TestTLS(t *testing.T) {
-	ca, other := issue(t, "ca", nil, nil), issue(t, "other", nil, nil)
-	good := issue(t, "receiver", ca, nil)
-	expired := issue(t, "receiver", ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
-	elsewhere := issue(t, "receiver", ca, func(c *x509.Certificate) { c.IPAddresses = nil; c.DNSNames = []string{"elsewhere.example"} })
-	nameless := issue(t, "receiver", ca, func(c *x509.Certificate) { c.IPAddresses = nil })
-	client, stranger := issue(t, "gateway", ca, nil), issue(t, "gateway", other, nil)
-	old := good.server()
+	ca, other := certtest.Issue(t, "ca", nil, nil), certtest.Issue(t, "other", nil, nil)
+	good := certtest.Issue(t, "receiver", ca, nil)
+	expired := certtest.Issue(t, "receiver", ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	elsewhere := certtest.Issue(t, "receiver", ca, func(c *x509.Certificate) { c.IPAddresses = nil; c.DNSNames = []string{"elsewhere.example"} })
+	nameless := certtest.Issue(t, "receiver", ca, func(c *x509.Certificate) { c.IPAddresses = nil })
+	client, stranger := certtest.Issue(t, "gateway", ca, nil), certtest.Issue(t, "gateway", other, nil)
+	old := serverOf(good)
 	old.MinVersion, old.MaxVersion = tls.VersionTLS11, tls.VersionTLS11
-	caFile := tempFile(t, "ca.pem", ca.certPEM())
+	caFile := certtest.TempFile(t, "ca.pem", ca.CertPEM())
 	trusting := Options{CAFile: caFile}
-	shows := func(id *identity) Options {
-		return Options{CAFile: caFile, CertFile: tempFile(t, "cert.pem", id.certPEM()), KeyFile: tempFile(t, "key.pem", id.keyPEM(t))}
+	shows := func(id *certtest.Identity) Options {
+		return Options{CAFile: caFile, CertFile: certtest.TempFile(t, "cert.pem", id.CertPEM()), KeyFile: certtest.TempFile(t, "key.pem", id.KeyPEM(t))}
 	}
 	named := trusting
 	named.ServerName = "elsewhere.example"
@@ -36,20 +38,20 @@ func TestTLS(t *testing.T) {
 		opt    Options
 		text   string // of a Blocked error; empty: it works
 	}{
-		{"good", good.server(), trusting, ""},
-		{"name set", elsewhere.server(), named, ""},
-		{"wrong host", elsewhere.server(), trusting, "is for another host: it names elsewhere.example, and not 127.0.0.1"},
-		{"no host", nameless.server(), trusting, "names none (a common name does not count)"},
-		{"expired", expired.server(), trusting, "has expired or is not valid yet"},
-		{"self-signed", issue(t, "receiver", nil, nil).server(), trusting, "is self-signed"},
-		{"unknown authority", issue(t, "receiver", other, nil).server(), trusting, "by an authority that is not known"},
+		{"good", serverOf(good), trusting, ""},
+		{"name set", serverOf(elsewhere), named, ""},
+		{"wrong host", serverOf(elsewhere), trusting, "is for another host: it names elsewhere.example, and not 127.0.0.1"},
+		{"no host", serverOf(nameless), trusting, "names none (a common name does not count)"},
+		{"expired", serverOf(expired), trusting, "has expired or is not valid yet"},
+		{"self-signed", serverOf(certtest.Issue(t, "receiver", nil, nil)), trusting, "is self-signed"},
+		{"unknown authority", serverOf(certtest.Issue(t, "receiver", other, nil)), trusting, "by an authority that is not known"},
 		{"TLS 1.1", old, trusting, "speaks no TLS 1.2 or later"},
-		{"mutual", good.mutual(ca, tls.VersionTLS13), shows(client), ""},
-		{"mutual, TLS 1.2", good.mutual(ca, tls.VersionTLS12), shows(client), ""},
-		{"client certificate of a stranger", good.mutual(ca, tls.VersionTLS13), shows(stranger), "refuses our client certificate"},
-		{"client certificate of a stranger, TLS 1.2", good.mutual(ca, tls.VersionTLS12), shows(stranger), "refuses our client certificate"},
-		{"no client certificate", good.mutual(ca, tls.VersionTLS13), trusting, "wants a client certificate, and none is set"},
-		{"no client certificate, TLS 1.2", good.mutual(ca, tls.VersionTLS12), trusting, "wants a client certificate, and none is set"},
+		{"mutual", mutual(good, ca, tls.VersionTLS13), shows(client), ""},
+		{"mutual, TLS 1.2", mutual(good, ca, tls.VersionTLS12), shows(client), ""},
+		{"client certificate of a stranger", mutual(good, ca, tls.VersionTLS13), shows(stranger), "refuses our client certificate"},
+		{"client certificate of a stranger, TLS 1.2", mutual(good, ca, tls.VersionTLS12), shows(stranger), "refuses our client certificate"},
+		{"no client certificate", mutual(good, ca, tls.VersionTLS13), trusting, "wants a client certificate, and none is set"},
+		{"no client certificate, TLS 1.2", mutual(good, ca, tls.VersionTLS12), trusting, "wants a client certificate, and none is set"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPeer(t, "tcp", FramingOctet, func(p *peer) { p.tls = tt.server })
@@ -76,6 +78,39 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestClosedAfterCertificate has a receiver that closes when it has seen our
+// certificate: it may be one that is about to end, or one that never takes ours.
+func TestClosedAfterCertificate(t *testing.T) {
+	ca := certtest.Issue(t, "ca", nil, nil)
+	receiver := mutual(certtest.Issue(t, "receiver", ca, nil), ca, tls.VersionTLS13)
+	closes := []bool{true, false, true, true} // connection by connection
+	to := answering(t, func(c net.Conn) {
+		server := tls.Server(c, receiver)
+		if err := server.Handshake(); err != nil {
+			return
+		}
+		if !closes[0] {
+			_, _ = server.Read(make([]byte, 1)) // until the sink closes
+		}
+		closes = closes[1:]
+		server.Close()
+	})
+	to.Network = "tls"
+	client := certtest.Issue(t, "gateway", ca, nil)
+	s := newSink(t, to, Options{CAFile: certtest.TempFile(t, "ca.pem", ca.CertPEM()), CertFile: certtest.TempFile(t, "cert.pem", client.CertPEM()), KeyFile: certtest.TempFile(t, "key.pem", client.KeyPEM(t))})
+	const text = "the receiver asked for a client certificate and closed the connection: it may not take ours"
+	s.verdictTime = time.Minute
+	wantError(t, s.open(t.Context()), "plain", text)
+	s.verdictTime = time.Millisecond
+	if err := s.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.drop()
+	s.verdictTime = time.Minute
+	wantError(t, s.open(t.Context()), "plain", text)
+	wantError(t, s.open(t.Context()), "blocked", text)
+}
+
 // garbler is a connection that changes what is read.
 type garbler struct {
 	net.Conn
@@ -94,8 +129,8 @@ func (g *garbler) Read(p []byte) (int, error) {
 // TestAlertLater has a receiver that gives up a connection that was well: no fault
 // of the configuration.
 func TestAlertLater(t *testing.T) {
-	ca := issue(t, "ca", nil, nil)
-	receiver := issue(t, "receiver", ca, nil).server()
+	ca := certtest.Issue(t, "ca", nil, nil)
+	receiver := serverOf(certtest.Issue(t, "receiver", ca, nil))
 	ready := make(chan struct{})
 	to := answering(t, func(c net.Conn) {
 		g := &garbler{Conn: c}
@@ -107,7 +142,7 @@ func TestAlertLater(t *testing.T) {
 		}
 	})
 	to.Network = "tls"
-	s := newSink(t, to, Options{CAFile: tempFile(t, "ca.pem", ca.certPEM())})
+	s := newSink(t, to, Options{CAFile: certtest.TempFile(t, "ca.pem", ca.CertPEM())})
 	if err := s.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -141,18 +176,18 @@ func TestNoTLSThere(t *testing.T) {
 // TestSilenceInsteadOfTLS has a receiver that waits for lines.
 func TestSilenceInsteadOfTLS(t *testing.T) {
 	p := newPeer(t, "tcp", FramingLF, func(p *peer) { p.holds = true })
-	s := newSink(t, Address{Network: "tls", Host: p.l.Addr().String()}, Options{DialTimeout: 50 * time.Millisecond})
+	s := newSink(t, Address{Network: "tls", Host: p.l.Addr().String()}, Options{DialTimeout: 500 * time.Millisecond})
 	_, err := s.Send(t.Context(), numbered(1, 1))
 	wantError(t, err, "plain", "does not answer the TLS handshake: does it speak TLS there?")
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	err = newSink(t, s.to, Options{}).Probe(ctx)
 	wantError(t, err, "plain", "does not answer the TLS handshake: does it speak TLS there?")
 }
 
 func TestCertificatesAreReadAgain(t *testing.T) {
-	one, two := issue(t, "one", nil, nil), issue(t, "two", nil, nil)
-	current := issue(t, "receiver", one, nil).mutual(one, tls.VersionTLS13)
+	one, two := certtest.Issue(t, "one", nil, nil), certtest.Issue(t, "two", nil, nil)
+	current := mutual(certtest.Issue(t, "receiver", one, nil), one, tls.VersionTLS13)
 	p := newPeer(t, "tcp", FramingOctet, func(p *peer) {
 		p.tls = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			p.mu.Lock()
@@ -162,10 +197,10 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	})
 	dir := t.TempDir()
 	opt := Options{CAFile: filepath.Join(dir, "ca"), CertFile: filepath.Join(dir, "crt"), KeyFile: filepath.Join(dir, "key")}
-	first, second := issue(t, "gateway", one, nil), issue(t, "gateway", two, nil)
-	write(t, opt.CAFile, one.certPEM())
-	write(t, opt.CertFile, first.certPEM())
-	write(t, opt.KeyFile, first.keyPEM(t))
+	first, second := certtest.Issue(t, "gateway", one, nil), certtest.Issue(t, "gateway", two, nil)
+	certtest.Write(t, opt.CAFile, one.CertPEM())
+	certtest.Write(t, opt.CertFile, first.CertPEM())
+	certtest.Write(t, opt.KeyFile, first.KeyPEM(t))
 	log, logged := logTo()
 	opt.Log = log
 	s := newSink(t, p.at(), opt)
@@ -177,23 +212,23 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	send(1)
 
 	// Half of a change: the old pair is used, and that is said once.
-	write(t, opt.CertFile, second.certPEM())
+	certtest.Write(t, opt.CertFile, second.CertPEM())
 	send(2)
 	send(3)
 	if n := strings.Count(logged(), "new certificates cannot be used"); n != 1 {
 		t.Errorf("said %d times: %s", n, logged())
 	}
 
-	write(t, opt.KeyFile, second.keyPEM(t))
-	write(t, opt.CAFile, two.certPEM())
-	p.set(func() { current = issue(t, "receiver", two, nil).mutual(two, tls.VersionTLS13) })
+	certtest.Write(t, opt.KeyFile, second.KeyPEM(t))
+	certtest.Write(t, opt.CAFile, two.CertPEM())
+	p.set(func() { current = mutual(certtest.Issue(t, "receiver", two, nil), two, tls.VersionTLS13) })
 	send(4)
 }
 
 func TestNewTellsOfFiles(t *testing.T) {
 	for name, opt := range map[string]Options{
 		"CA file":          {CAFile: filepath.Join(t.TempDir(), "none")},
-		"no PEM":           {CAFile: tempFile(t, "ca", "nothing")},
+		"no PEM":           {CAFile: certtest.TempFile(t, "ca", "nothing")},
 		"go together":      {CertFile: "x"},
 		"certificate file": {CertFile: filepath.Join(t.TempDir(), "none"), KeyFile: "none"},
 	} {

@@ -1,22 +1,28 @@
 // Command servebench measures what the virtual MCP server costs: the same call
-// direct to a back end, through the proxy and through serve with the audit off
+// direct to a back end, through a reverse proxy that does nothing else (the
+// standard library's), through the proxy and through serve with the audit off
 // and in each durability, in rounds that take turns. It prints medians and their
-// ratio to direct.
+// ratio to direct; then the first initialize with three back ends, and the memory
+// of idle sessions. Each of them, and the back end, is a process of its own.
 package main
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -27,11 +33,17 @@ import (
 var (
 	rounds = flag.Int("rounds", 5, "rounds of each contender")
 	calls  = flag.Int("calls", 300, "calls of a client in a round with tiny results; a tenth of it with large ones")
+	idle   = flag.Int("sessions", 2000, "idle sessions whose memory is measured")
+	be     = flag.String("be", "", "what this process is, instead of the measurement: backend, or the URL that a reverse proxy leads to")
 )
 
 func main() {
 	flag.Parse()
-	if err := run(); err != nil {
+	do := run
+	if *be != "" {
+		do = part
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "servebench:", err)
 		os.Exit(1)
 	}
@@ -49,23 +61,46 @@ func run() error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
-	backend := httptest.NewServer(backend())
-	defer backend.Close()
-	contenders := []*contender{{name: "direct", url: backend.URL}}
-	for _, c := range []struct{ name, env, args string }{
-		{"proxy, durable", "", "proxy --upstream " + backend.URL},
-		{"serve, audit off", "ENABLED=false", "serve --backend b=" + backend.URL},
-		{"serve, async", "DURABILITY=async", "serve --backend b=" + backend.URL},
-		{"serve, durable", "", "serve --backend b=" + backend.URL},
-		{"serve, strict", "DURABILITY=strict", "serve --backend b=" + backend.URL},
-	} {
-		one, stop, err := start(binary, filepath.Join(dir, strings.ReplaceAll(c.name, " ", "")), c.env, c.args)
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	var processes []*process
+	defer func() {
+		for _, p := range processes {
+			p.stop()
 		}
-		defer stop()
-		one.name = c.name
-		contenders = append(contenders, one)
+	}()
+	begin := func(name, program, env string, args ...string) (*process, error) {
+		p, err := start(program, filepath.Join(dir, strings.ReplaceAll(name, " ", "")), env, args...)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		processes = append(processes, p)
+		return p, nil
+	}
+	direct, err := begin("direct", self, "", "-be", "backend")
+	if err != nil {
+		return err
+	}
+	contenders := []*contender{{name: "direct", url: direct.url}}
+	relay, err := begin("reverse proxy", self, "", "-be", direct.url)
+	if err != nil {
+		return err
+	}
+	contenders = append(contenders, &contender{name: "reverse proxy", url: relay.url})
+	for _, c := range []struct{ name, env, args string }{
+		{"proxy, durable", "", "proxy --upstream "},
+		{"serve, audit off", "ENABLED=false", "serve --backend b="},
+		{"serve, async", "DURABILITY=async", "serve --backend b="},
+		{"serve, durable", "", "serve --backend b="},
+		{"serve, strict", "DURABILITY=strict", "serve --backend b="},
+	} {
+		p, err := begin(c.name, binary, c.env, strings.Fields(c.args+direct.url+" --listen 127.0.0.1:0")...)
+		if err != nil {
+			return err
+		}
+		contenders = append(contenders, &contender{name: c.name, url: p.url})
 	}
 	for _, load := range []struct {
 		tool           string
@@ -75,7 +110,33 @@ func run() error {
 			return err
 		}
 	}
-	return first(contenders[len(contenders)-2])
+	args := []string{"serve", "--listen", "127.0.0.1:0"}
+	for i := range 3 {
+		args = append(args, "--backend", fmt.Sprintf("b%d=%s", i, direct.url))
+	}
+	three, err := begin("three back ends", binary, "", args...)
+	if err != nil {
+		return err
+	}
+	return sessions(three)
+}
+
+// part is a process that is measured: the back end, or a reverse proxy before it.
+func part() error {
+	handler := backend()
+	if *be != "backend" {
+		to, err := url.Parse(*be)
+		if err != nil {
+			return err
+		}
+		handler = whole(httputil.NewSingleHostReverseProxy(to))
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, `{"url":"http://%s"}`+"\n", l.Addr())
+	return http.Serve(l, handler)
 }
 
 // backend is a server of the official Go SDK with a tiny and a large result.
@@ -97,31 +158,59 @@ type contender struct {
 
 var address = regexp.MustCompile(`"url":"(http://[^"]*)"`)
 
-// start runs a command that listens.
-func start(binary, dir, env, args string) (*contender, func(), error) {
-	cmd := exec.Command(binary, append(strings.Fields(args), "--listen", "127.0.0.1:0")...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "VMCP_AUDIT_SPOOL_DIR=" + dir, "VMCP_AUDIT_FILE_PATH=" + dir + ".jsonl"}
-	if env != "" {
-		cmd.Env = append(cmd.Env, "VMCP_AUDIT_"+env)
-	}
+// whole reads a request before it goes on: a server that answers a request while
+// a reverse proxy still copies it has the connection closed under it.
+func whole(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		next.ServeHTTP(w, r)
+	})
+}
+
+// process is one that listens.
+type process struct {
+	*exec.Cmd
+
+	url    string
+	stderr *io.PipeWriter
+}
+
+func (p *process) stop() {
+	_ = p.Process.Kill()
+	_ = p.Wait()
+	_ = p.stderr.Close()
+}
+
+// start runs a program until it says where it listens.
+func start(program, dir, env string, args ...string) (*process, error) {
 	r, w := io.Pipe()
-	cmd.Stderr = w
-	if err := cmd.Start(); err != nil {
-		return nil, nil, err
+	p := &process{Cmd: exec.Command(program, args...), stderr: w}
+	p.Env = []string{"PATH=" + os.Getenv("PATH"), "VMCP_AUDIT_SPOOL_DIR=" + dir, "VMCP_AUDIT_FILE_PATH=" + dir + ".jsonl"}
+	if env != "" {
+		p.Env = append(p.Env, "VMCP_AUDIT_"+env)
 	}
-	stop := func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); _ = w.Close() }
+	p.Stderr = w
+	if err := p.Start(); err != nil {
+		return nil, err
+	}
 	var seen bytes.Buffer
 	buf := make([]byte, 4096)
 	for {
 		n, err := r.Read(buf)
 		seen.Write(buf[:n])
 		if m := address.FindSubmatch(seen.Bytes()); m != nil {
+			p.url = string(m[1])
 			go func() { _, _ = io.Copy(io.Discard, r) }()
-			return &contender{url: string(m[1])}, stop, nil
+			return p, nil
 		}
 		if err != nil {
-			stop()
-			return nil, nil, fmt.Errorf("%s", seen.Bytes())
+			p.stop()
+			return nil, fmt.Errorf("%s", seen.Bytes())
 		}
 	}
 }
@@ -234,18 +323,55 @@ func post(client *http.Client, url, session, body string) (id string, answer []b
 	return resp.Header.Get("Mcp-Session-Id"), answer, err
 }
 
-// first measures the first initialize of new sessions.
-func first(c *contender) error {
-	var times []time.Duration
+// sessions measures the initialize of new sessions, and what they take while
+// nobody uses them, before and after each has asked for the list of tools, which
+// opens sessions with the back ends.
+func sessions(p *process) error {
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
-	for range 100 {
+	before, err := resident(p)
+	if err != nil {
+		return err
+	}
+	var times []time.Duration
+	var ids []string
+	for range *idle {
 		began := time.Now()
-		if _, _, err := post(client, c.url, "", hello); err != nil {
+		id, _, err := post(client, p.url, "", hello)
+		if err != nil {
 			return err
 		}
-		times = append(times, time.Since(began))
+		times, ids = append(times, time.Since(began)), append(ids, id)
 	}
-	fmt.Printf("initialize, %s: p50 %.3f ms, p99 %.3f ms\n", c.name, ms(percentile(times, 50)), ms(percentile(times, 99)))
+	fmt.Printf("initialize, three back ends: p50 %.3f ms, p99 %.3f ms\n", ms(percentile(times, 50)), ms(percentile(times, 99)))
+	after, err := resident(p)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d idle sessions: %.1f KiB each\n", *idle, float64(after-before)/float64(*idle))
+	for _, id := range ids {
+		if _, _, err := post(client, p.url, id, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`); err != nil {
+			return err
+		}
+	}
+	if after, err = resident(p); err != nil {
+		return err
+	}
+	fmt.Printf("%d idle sessions that have listed the tools: %.1f KiB each\n", *idle, float64(after-before)/float64(*idle))
 	return nil
+}
+
+var residentLine = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
+
+// resident returns the memory of a process in KiB, as Linux tells it.
+func resident(p *process) (int, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	m := residentLine.FindSubmatch(status)
+	if m == nil {
+		return 0, errors.New("the system does not tell the memory of a process")
+	}
+	return strconv.Atoi(string(m[1]))
 }

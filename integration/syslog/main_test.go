@@ -27,9 +27,13 @@ func TestMain(m *testing.M) {
 // padding makes a message about as long as that of a tool call.
 var padding = strings.Repeat("x", 500)
 
-// brief is a message with the number of its event.
+// brief is a message with the number of its event; the audit's own have none.
 func brief(dst []byte, e *emitter.Event) []byte {
-	return fmt.Appendf(dst, "<134>1 %s gw vmcp-audit - - - event %s %s", e.LoggedAt.Format("2006-01-02T15:04:05.000000Z"), e.Target.Name, padding)
+	number := ""
+	if e.Type == emitter.TypeToolCall {
+		number = e.Target.Name
+	}
+	return fmt.Appendf(dst, "<134>1 %s gw vmcp-audit - - - event %s %s", e.LoggedAt.Format("2006-01-02T15:04:05.000000Z"), number, padding)
 }
 
 // trail is an emitter with one route, to a receiver.

@@ -25,6 +25,7 @@ type candidate struct {
 	claimed bool // a position stands for it
 
 	begin []byte // its first bytes, uncompressed; nil: not looked at yet
+	fault error  // why they could not be read
 	moved bool   // another file has its name by now
 }
 
@@ -34,8 +35,9 @@ func (c *candidate) compressed() bool { return strings.HasSuffix(c.path, ".gz") 
 func (c *candidate) head() []byte {
 	if c.begin == nil {
 		c.begin = []byte{}
-		if f, err := c.open(); err == nil {
-			c.begin = headOf(f, c.compressed())
+		var f *os.File
+		if f, c.fault = c.open(); c.fault == nil {
+			c.begin, c.fault = headOf(f, c.compressed())
 			_ = f.Close() // it was only read
 		}
 	}
@@ -59,17 +61,16 @@ func (c *candidate) open() (*os.File, error) {
 	return f, nil
 }
 
-func headOf(r io.Reader, compressed bool) []byte {
-	b := make([]byte, headSize)
+// headOf returns the first bytes; an error is why there are not more of them.
+func headOf(r io.Reader, compressed bool) ([]byte, error) {
 	if compressed {
 		z, err := gzip.NewReader(r)
 		if err != nil {
-			return b[:0]
+			return []byte{}, err
 		}
 		r = z
 	}
-	n, _ := io.ReadFull(r, b) // what there is tells enough
-	return b[:n]
+	return io.ReadAll(io.LimitReader(r, headSize))
 }
 
 // holds reports whether the file is the one of which p tells how far it was

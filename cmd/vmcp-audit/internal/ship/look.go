@@ -44,13 +44,15 @@ func (s *Shipper) look(ctx context.Context) error {
 	m.matchIDs()
 	m.matchHeads()
 	if m.findGone(now) {
-		m.takeNew(since)
+		if err := m.takeNew(now, since); err != nil {
+			return err
+		}
 		s.looked = now // else what is new is still to be found
 	}
 	if err := m.open(); err != nil {
 		return err
 	}
-	return s.settle(ctx, m.gone, paths)
+	return s.settle(ctx, m.gone, paths, m.losses)
 }
 
 // allThere names the first file that is not: without Follow nobody waits for it.
@@ -86,6 +88,7 @@ type matching struct {
 	found  []*candidate
 	placed map[*position]*candidate
 	gone   []*position // whose files are not there any more
+	losses []*emitter.Event
 }
 
 // keepIntact goes on with the files that are open and what they were, wherever
@@ -179,27 +182,58 @@ func (m *matching) asked(path string) bool {
 // takeNew begins with the files that are named, and with generations of them that
 // were changed since the folders were looked through and that nobody knew. A copy
 // of what is being read is not read.
-func (m *matching) takeNew(since time.Time) {
+func (m *matching) takeNew(now, since time.Time) error {
+	waiting := m.waiting
+	m.waiting = nil
 	for _, c := range m.found {
 		generation := c.path != c.family
 		if c.claimed || generation && m.isCopy(c) {
 			continue
 		}
-		missed := !since.IsZero() && !c.changed.Before(since.Add(-clockGap))
+		missed := !since.IsZero() && !c.changed.Before(since.Add(-clockGap)) || slices.Contains(waiting, c.id)
 		if !c.named && !missed {
 			continue
 		}
-		if generation && len(c.head()) < sureSize { // it is being written, or has no line
-			if m.opt.Follow {
-				m.again = time.Now().Add(clockGap)
+		if generation && len(c.head()) < sureSize {
+			ready, err := m.ready(c, now)
+			if err != nil {
+				return err
 			}
-			continue
+			if !ready {
+				continue
+			}
 		}
 		if !c.named {
 			m.opt.Log.Info("an input was rotated while nobody looked", "file", c.path)
 		}
 		m.place(m.positions.add(c), c)
 	}
+	return nil
+}
+
+// ready reports whether a generation that begins with less than tells it from
+// others is read as it is: not while it may still be written, and not if it holds
+// nothing. One that cannot be read is an error, with Follow in the log, once.
+func (m *matching) ready(c *candidate, now time.Time) (bool, error) {
+	fresh := m.opt.Follow && now.Sub(c.changed) < m.opt.patience
+	if fresh || m.opt.Follow && c.fault != nil {
+		m.again = now.Add(clockGap)
+		m.waiting = append(m.waiting, c.id)
+	}
+	switch {
+	case fresh || c.fault == nil && len(c.head()) == 0:
+		return false, nil
+	case c.fault == nil:
+		return true, nil
+	case !m.opt.Follow:
+		return false, fmt.Errorf("%s: %w", c.path, c.fault)
+	case !slices.Contains(m.unreadable, c.id):
+		m.unreadable = append(m.unreadable, c.id)
+		m.lost.Add(1)
+		m.opt.Log.Error("a rotated input cannot be read; what it holds is lost unless it is written anew", "file", c.path, "error", c.fault)
+		m.losses = append(m.losses, lossOf(c.path, "cannot be read: "+c.fault.Error()))
+	}
+	return false, nil
 }
 
 // isCopy reports whether the file begins as one that is known does.
@@ -258,12 +292,11 @@ func compareSources(a, b *source, found []*candidate) int {
 	return slices.Index(found, a.c) - slices.Index(found, b.c)
 }
 
-// settle stores the positions as they are now, and tells of files that are gone
-// before they were read to their end. Of families that only a pattern named, and
+// settle stores the positions as they are now with losses, and tells of files that
+// are gone before they were read to their end. Of families that only a pattern named, and
 // that are no more, nobody expects that.
-func (s *Shipper) settle(ctx context.Context, gone []*position, families []string) error {
+func (s *Shipper) settle(ctx context.Context, gone []*position, families []string, losses []*emitter.Event) error {
 	var notes []spool.Note
-	var losses []*emitter.Event
 	for _, p := range gone {
 		notes = append(notes, spool.Note{Key: p.key})
 		s.positions.all = slices.DeleteFunc(s.positions.all, func(q *position) bool { return p == q })
@@ -276,7 +309,7 @@ func (s *Shipper) settle(ctx context.Context, gone []*position, families []strin
 		}
 		s.lost.Add(1)
 		s.opt.Log.Error("an input was cut or is gone; what stood there behind the offset is lost", "file", p.Path, "offset", p.Offset, "line", p.Line)
-		losses = append(losses, lossOf(p))
+		losses = append(losses, lossOf(p.Path, fmt.Sprintf("cut or gone behind offset %d, line %d", p.Offset, p.Line)))
 	}
 	for _, p := range s.positions.all {
 		if p.dirty {
@@ -284,16 +317,16 @@ func (s *Shipper) settle(ctx context.Context, gone []*position, families []strin
 			p.dirty = false
 		}
 	}
-	if len(notes) == 0 {
+	if len(notes)+len(losses) == 0 {
 		return nil
 	}
 	return s.insist(ctx, func() error { return s.em.EmitNoted(ctx, notes, losses...) })
 }
 
 // lossOf returns the event that tells of a file that was not read to its end.
-func lossOf(p *position) *emitter.Event {
+func lossOf(path, why string) *emitter.Event {
 	e := emitter.NewLoss(emitter.Loss{Cause: emitter.LossInput})
-	e.Target.Type, e.Target.Name = "file", p.Path
-	e.Metadata.Extra.ErrorMessage = fmt.Sprintf("cut or gone behind offset %d, line %d", p.Offset, p.Line)
+	e.Target.Type, e.Target.Name = "file", path
+	e.Metadata.Extra.ErrorMessage = why
 	return e
 }

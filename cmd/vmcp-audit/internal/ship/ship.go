@@ -63,18 +63,20 @@ type Stats struct {
 // Shipper reads inputs into a spool. Run is to be called once; Stats is safe for
 // concurrent use.
 type Shipper struct {
-	opt       Options
-	em        Emitter
-	sp        *spool.Spool
-	quota     int64 // of sp, in bytes
-	positions positions
-	sources   []*source
-	found     []*candidate
-	looked    time.Time // when the folders were looked through
-	again     time.Time // when they are looked through again though nothing has changed; zero: not
-	began     time.Time
-	spare     []byte // buffer of a file that has no more for now; nil: none
-	asides    int    // log lines about lines kept aside
+	opt        Options
+	em         Emitter
+	sp         *spool.Spool
+	quota      int64 // of sp, in bytes
+	positions  positions
+	sources    []*source
+	found      []*candidate
+	looked     time.Time // when the folders were looked through
+	again      time.Time // when they are looked through again though nothing has changed; zero: not
+	began      time.Time
+	spare      []byte   // buffer of a file that has no more for now; nil: none
+	waiting    []fileID // rotated files that are new and not ready to be read
+	unreadable []fileID // rotated files that cannot be read, as the log has told
+	asides     int      // log lines about lines kept aside
 
 	lines, bytes, events, aside, lost atomic.Uint64
 	waits                             atomic.Bool
@@ -255,7 +257,7 @@ func (s *Shipper) store(ctx context.Context, b *batch, p *position) error {
 // setAside writes a file of lines kept aside. All that can keep it from that is the
 // quota and the disk, which are waited for.
 func (s *Shipper) setAside(name string, lines []byte) error {
-	err := s.sp.SetAside(AsideDir, name, lines)
+	err := s.sp.SetAside(emitter.AsideLines, name, lines)
 	if err == nil || errors.Is(err, spool.ErrClosed) {
 		return err
 	}
@@ -281,7 +283,7 @@ func (s *Shipper) tellAside(a Aside) {
 	if s.asides++; s.asides > mostAsides {
 		return
 	}
-	s.opt.Log.Error("a line is no event; it is kept aside", "file", a.Input, "line", a.Line, "offset", a.Offset, "error", a.Reason, "folder", AsideDir)
+	s.opt.Log.Error("a line is no event; it is kept aside", "file", a.Input, "line", a.Line, "offset", a.Offset, "error", a.Reason, "folder", emitter.AsideLines)
 	if s.asides == mostAsides {
 		s.opt.Log.Error("further lines that are no events are kept aside and counted without a message for each")
 	}

@@ -2,12 +2,9 @@ package ship
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,145 +19,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// bench is a folder with a log, and the spool that it is shipped to.
-type bench struct {
-	t    *testing.T
-	dir  string
-	log  string
-	size int64 // of the spool
-	said bytes.Buffer
-}
-
-func newBench(t *testing.T) *bench {
-	dir := t.TempDir()
-	return &bench{t: t, dir: dir, log: filepath.Join(dir, "audit.log")}
-}
-
-// line returns a line with its end; every third one is ToolHive's.
-func line(id string) string {
-	if len(id)%3 == 0 {
-		return `{"type":"mcp_ping","logged_at":"2026-11-22T13:39:50.678146559Z","outcome":"success","audit_id":"` + id + `"}` + "\n"
-	}
-	return `{"schema":"1.0","audit_id":"` + id + `","type":"mcp_ping","stage":"completed","logged_at":"2026-01-02T03:04:05.000000Z","outcome":"success"}` + "\n"
-}
-
-func (b *bench) must(_ any, err error) {
-	b.t.Helper()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-func (b *bench) append(path, text string) {
-	b.t.Helper()
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	b.must(f, err)
-	b.must(f.WriteString(text))
-	b.must(nil, f.Close())
-}
-
-func (b *bench) rename(from, to string) { b.t.Helper(); b.must(nil, os.Rename(from, to)) }
-
-func (b *bench) zip(path string) {
-	b.t.Helper()
-	text, err := os.ReadFile(path)
-	b.must(nil, err)
-	var out bytes.Buffer
-	z := gzip.NewWriter(&out)
-	b.must(z.Write(text))
-	b.must(nil, z.Close())
-	b.must(nil, os.WriteFile(path+".gz", out.Bytes(), 0o600))
-	b.must(nil, os.Remove(path))
-}
-
-// copyCut is what copytruncate does.
-func (b *bench) copyCut(to string) {
-	b.t.Helper()
-	text, err := os.ReadFile(b.log)
-	b.must(nil, err)
-	b.must(nil, os.WriteFile(to, text, 0o600))
-	b.must(nil, os.Truncate(b.log, 0))
-}
-
-// open opens the spool, with a cursor that keeps everything.
-func (b *bench) open() (*spool.Spool, *emitter.Emitter) {
-	b.t.Helper()
-	sp, err := spool.Open(filepath.Join(b.dir, "spool"), spool.Options{MaxSize: b.size, MinFree: -1, Full: spool.Refuse, Gap: emitter.GapPayload(emitter.Options{})})
-	b.must(sp, err)
-	c, err := sp.Cursor("hold")
-	b.must(c, err)
-	b.must(nil, c.Close())
-	em, err := emitter.New(sp, emitter.Options{})
-	b.must(em, err)
-	return sp, em
-}
-
-func (b *bench) options(inputs ...string) Options {
-	if len(inputs) == 0 {
-		inputs = []string{b.log}
-	}
-	return Options{
-		Inputs: inputs, Log: slog.New(slog.NewTextHandler(io.MultiWriter(&b.said, b.t.Output()), nil)),
-		poll: 2 * time.Millisecond, drain: 50 * time.Millisecond, patience: 20 * time.Millisecond,
-	}
-}
-
-// ship runs without Follow and returns what was counted.
-func (b *bench) ship(inputs ...string) Stats {
-	b.t.Helper()
-	sp, em := b.open()
-	s := New(em, sp, b.options(inputs...))
-	b.must(nil, s.Run(b.t.Context()))
-	b.must(nil, sp.Close())
-	return s.Stats()
-}
-
-// stored returns the ids of the events in the spool, in order; of losses their
-// cause and place.
-func (b *bench) stored() (ids []string) {
-	b.t.Helper()
-	l, err := spool.OpenLog(filepath.Join(b.dir, "spool"))
-	b.must(l, err)
-	for r, err := range l.Records() {
-		b.must(nil, err)
-		e, err := emitter.Decode(r.Payload)
-		b.must(nil, err)
-		if e.Type == emitter.TypeAuditLoss {
-			e.AuditID = e.Loss.Cause + " " + filepath.Base(e.Target.Name) + " " + e.Metadata.Extra.ErrorMessage
-		}
-		ids = append(ids, e.AuditID)
-	}
-	return ids
-}
-
-func (b *bench) want(ids ...string) {
-	b.t.Helper()
-	if diff := cmp.Diff(ids, b.stored()); diff != "" {
-		b.t.Errorf("-want +got\n%s", diff)
-	}
-}
-
-// kept returns what was kept aside.
-func (b *bench) kept() (all []Aside) {
-	b.t.Helper()
-	paths, err := filepath.Glob(filepath.Join(b.dir, "spool", AsideDir, "*.jsonl"))
-	b.must(paths, err)
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		b.must(nil, err)
-		for dec := json.NewDecoder(bytes.NewReader(text)); dec.More(); {
-			var a Aside
-			b.must(nil, dec.Decode(&a))
-			if a.Time.IsZero() {
-				b.t.Error("no time")
-			}
-			a.Time = time.Time{}
-			all = append(all, a)
-		}
-	}
-	return all
-}
 
 func TestEveryKindOfLine(t *testing.T) {
 	b := newBench(t)
@@ -289,33 +147,6 @@ func TestInputs(t *testing.T) {
 	}
 }
 
-// follow runs with Follow until stop is called.
-func (b *bench) follow() (s *Shipper, stop func()) {
-	b.t.Helper()
-	sp, em := b.open()
-	opt := b.options()
-	opt.Follow = true
-	s = New(em, sp, opt)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	return s, func() {
-		b.t.Helper()
-		cancel()
-		b.must(nil, <-ended)
-		b.must(nil, sp.Close())
-	}
-}
-
-func (b *bench) until(s *Shipper, events uint64) {
-	b.t.Helper()
-	for end := time.Now().Add(time.Minute); s.Stats().Events < events; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			b.t.Fatalf("waited in vain for %d events: %+v", events, s.Stats())
-		}
-	}
-}
-
 func TestFollow(t *testing.T) {
 	b := newBench(t)
 	s, stop := b.follow() // the file comes later
@@ -342,6 +173,38 @@ func TestFollow(t *testing.T) {
 	b.until(s, 1)
 	stop()
 	b.want("a", "b", "c", "late", "d", "e", "f")
+}
+
+// TestUnreadableGeneration: a rotated file that nobody knew and that cannot be read
+// is told of, and what is short is read.
+func TestUnreadableGeneration(t *testing.T) {
+	b := newBench(t)
+	b.append(b.log, line("a"))
+	b.ship()
+	b.append(b.log+".1", "short\n")
+	b.ship()
+	if kept := b.kept(); len(kept) != 1 || kept[0].Input != b.log+".1" {
+		t.Errorf("kept aside: %+v", kept)
+	}
+	b.append(b.log+".2.gz", "no gzip")
+	sp, em := b.open()
+	if err := New(em, sp, b.options(b.log)).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "audit.log.2.gz: ") {
+		t.Errorf("error %v", err)
+	}
+	b.must(nil, sp.Close())
+	s, stop := b.follow()
+	for end := time.Now().Add(time.Minute); s.Stats().Lost == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("never told")
+		}
+	}
+	b.append(b.log, line("b"))
+	b.until(s, 1)
+	stop()
+	b.want("a", "input_lost audit.log.2.gz cannot be read: unexpected EOF", "b")
+	if n := strings.Count(b.said.String(), "a rotated input cannot be read"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
 }
 
 // TestStdin: what comes is stored at once, and a last line without an end too.
@@ -503,7 +366,7 @@ func TestAsideWaits(t *testing.T) {
 	b := newBench(t)
 	b.append(b.log, "bad\n"+line("a"))
 	sp, em := b.open()
-	blocked := filepath.Join(b.dir, "spool", AsideDir)
+	blocked := filepath.Join(b.dir, "spool", emitter.AsideLines)
 	b.must(nil, os.WriteFile(blocked, nil, 0o600))
 	s := New(em, sp, b.options())
 	ended := make(chan error, 1)

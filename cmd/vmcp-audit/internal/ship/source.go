@@ -51,7 +51,7 @@ func (s *source) seek() error {
 			return err
 		}
 	} else {
-		s.head = headOf(io.NewSectionReader(s.f, 0, headSize), false)
+		s.head, _ = headOf(io.NewSectionReader(s.f, 0, headSize), false) // what there is tells enough
 		s.at = p.Offset
 		if _, err := s.f.Seek(p.Offset, io.SeekStart); err != nil {
 			return err

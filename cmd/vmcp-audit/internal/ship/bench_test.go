@@ -142,7 +142,7 @@ func (b *bench) want(ids ...string) {
 // kept returns what was kept aside.
 func (b *bench) kept() (all []Aside) {
 	b.t.Helper()
-	paths, err := filepath.Glob(filepath.Join(b.dir, "spool", AsideDir, "*.jsonl"))
+	paths, err := filepath.Glob(filepath.Join(b.dir, "spool", emitter.AsideLines, "*.jsonl"))
 	b.must(paths, err)
 	for _, path := range paths {
 		text, err := os.ReadFile(path)

@@ -384,7 +384,7 @@ func TestAsideWaits(t *testing.T) {
 	b := newBench(t)
 	b.append(b.log, "bad\n"+line("a"))
 	sp, em := b.open()
-	blocked := filepath.Join(b.dir, "spool", AsideDir)
+	blocked := filepath.Join(b.dir, "spool", emitter.AsideLines)
 	b.must(nil, os.WriteFile(blocked, nil, 0o600))
 	s := New(em, sp, b.options())
 	ended := make(chan error, 1)

@@ -15,6 +15,10 @@ import (
 // each route, what its destination has refused for good.
 const DeadLetters = "dead"
 
+// AsideLines is the folder in the spool's folder that holds the lines of inputs
+// that are no events.
+const AsideLines = "aside"
+
 // DeadLetter is a record that will never be delivered along a route, one file of
 // JSON for each.
 type DeadLetter struct {

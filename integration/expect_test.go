@@ -207,8 +207,16 @@ var reasonOfCode = map[string]string{
 	"-32042": "url_elicitation_required",
 }
 
+// noAnswer stands for whatever the trail says of why a back end gave no answer,
+// which a client is not told.
+const noAnswer = "no answer"
+
+var reasonsOfNoAnswer = []string{"upstream_timeout", "upstream_unreachable", "upstream_aborted", "http_error"}
+
 func byReply(reply rpc) (outcome, reason string) {
 	switch {
+	case reply.Error != nil && strings.HasPrefix(reply.Error.Message, "the back end ") && strings.HasSuffix(reply.Error.Message, " gave no answer"):
+		return "error", noAnswer
 	case reply.Error != nil && reply.Error.Code == "-32603":
 		return "error", "internal_error"
 	case reply.Error != nil:

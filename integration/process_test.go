@@ -119,16 +119,22 @@ const everything = "node_modules/@modelcontextprotocol/server-everything/dist/in
 // the port: a test that runs beside may have it for a moment.
 func startEverything(t testing.TB, port int) *process {
 	t.Helper()
+	return startEverythingOver(t, port, "streamableHttp")
+}
+
+// startEverythingOver does so over another transport.
+func startEverythingOver(t testing.TB, port int, transport string) *process {
+	t.Helper()
 	var p *process
 	until(t, "server-everything listens", func() bool {
 		if p == nil || !p.alive() && strings.Contains(p.output(), "already in use") {
 			p = start(t, []string{"PORT=" + strconv.Itoa(port), "MCP_SERVER_TOKEN=" + serverToken}, nil,
-				"node", filepath.Join(npmDir, everything), "streamableHttp")
+				"node", filepath.Join(npmDir, everything), transport)
 		}
 		if !p.alive() && !strings.Contains(p.output(), "already in use") {
 			t.Fatalf("server-everything ended:\n%s", p.output())
 		}
-		return strings.Contains(p.output(), "listening on port "+strconv.Itoa(port))
+		return strings.Contains(p.output(), " on port "+strconv.Itoa(port))
 	})
 	return p
 }
@@ -168,17 +174,25 @@ func startProxy(t testing.TB, upstream string, settings ...string) *proxy {
 	return startAudited(t, settings, "proxy", "--upstream", upstream, "--listen", "127.0.0.1:0")
 }
 
-// startAudited starts a command that listens.
+// startAudited starts a command that listens; settings are as startProxy has
+// them.
 func startAudited(t testing.TB, settings []string, args ...string) *proxy {
 	t.Helper()
-	p := &proxy{trail: filepath.Join(t.TempDir(), "audit.jsonl")}
-	env := []string{
-		"VMCP_AUDIT_FILE_PATH=" + p.trail, "VMCP_AUDIT_SPOOL_DIR=" + t.TempDir(), "GORACE=atexit_sleep_ms=20",
-		"VMCP_AUDIT_DRAIN_TIMEOUT=1m", "VMCP_AUDIT_FLUSH_TIMEOUT=1m", // a loaded machine must not cut the trail short
-	}
+	var env []string
 	for _, s := range settings {
 		env = append(env, "VMCP_AUDIT_"+s)
 	}
+	return startWith(t, env, args...)
+}
+
+// startWith starts a command that listens, with env in its environment.
+func startWith(t testing.TB, env []string, args ...string) *proxy {
+	t.Helper()
+	p := &proxy{trail: filepath.Join(t.TempDir(), "audit.jsonl")}
+	env = append([]string{
+		"VMCP_AUDIT_FILE_PATH=" + p.trail, "VMCP_AUDIT_SPOOL_DIR=" + t.TempDir(), "GORACE=atexit_sleep_ms=20",
+		"VMCP_AUDIT_DRAIN_TIMEOUT=1m", "VMCP_AUDIT_FLUSH_TIMEOUT=1m", // a loaded machine must not cut the trail short
+	}, env...)
 	address := make(chan string, 1)
 	p.discovered = make(chan struct{}, 64)
 	p.process = start(t, env, func(line string) {

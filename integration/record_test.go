@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -206,4 +208,25 @@ func (b *recordedBody) Read(p []byte) (int, error) {
 func (b *recordedBody) Close() error {
 	b.r.end(b.x, closed)
 	return b.ReadCloser.Close()
+}
+
+// messages shows each message of an answer as it comes.
+func messages(resp *http.Response, seen func(text string)) error {
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		b, err := io.ReadAll(resp.Body)
+		seen(string(b))
+		return err
+	}
+	for lines := bufio.NewReader(resp.Body); ; {
+		line, err := lines.ReadString('\n')
+		if data, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "data: "); ok && err == nil {
+			seen(data)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

@@ -1,7 +1,13 @@
 package integration
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,25 +18,6 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/emitter"
 )
 
-// The start of a file with the reference servers behind: one over HTTP with a
-// secret header, two that have the same tools, one more as a command.
-const fileHead = `
-name: engineering
-backends:
-  - name: everything
-    url: http://127.0.0.1:%[1]d/mcp
-    headers:
-      Authorization: {valueFile: %[2]s/token}
-  - {name: docs, command: node, args: [%[3]s/server-filesystem/dist/index.js, %[2]s/docs]}
-  - {name: files, command: node, args: [%[3]s/server-filesystem/dist/index.js, %[2]s/files], env: {NODE_ENV: production}}
-  - {name: memory, command: node, args: [%[3]s/server-memory/dist/index.js], env: {MEMORY_FILE_PATH: %[2]s/memory.json}}
-operational:
-  timeouts: {default: 5m%[4]s}
-audit:
-  component: vmcp-engineering
-  excludeEventTypes: [mcp_ping]
-`
-
 // routed is a call by the name that clients see, and where it is to lead.
 type routed struct {
 	name, args string
@@ -39,8 +26,9 @@ type routed struct {
 	tool, rule string
 }
 
-// TestServeConfig runs a file of each strategy over real back ends: what clients
-// see, what they get, and what the trail says of it.
+// TestServeConfig runs the file of the documents, and the same with the rules of
+// each other strategy, over real back ends: what clients see, what they get, and
+// what the trail says of it.
 func TestServeConfig(t *testing.T) {
 	needNode(t)
 	const text = `{"message":"hello"}`
@@ -48,28 +36,22 @@ func TestServeConfig(t *testing.T) {
 		strategy, rules string
 		calls           []routed
 	}{
-		{"prefix", `
-aggregation:
-  conflictResolutionConfig: {prefixFormat: "{workload}-"}
-  tools:
-    - workload: everything
-      filter: [say, get-sum]
-      overrides: {echo: {name: say, description: Says it.}}
-    - {workload: memory, excludeAll: true}
-`, []routed{
-			{"everything-say", text, "Echo: hello", "everything", "echo", "prefix"},
-			{"docs-list_allowed_directories", "{}", "/docs", "docs", "list_allowed_directories", "prefix"},
-			{"files-list_allowed_directories", "{}", "/files", "files", "list_allowed_directories", "prefix"},
-			{"everything-get-env", "{}", "unknown tool", "", "", "filtered"},
-			{"memory-read_graph", "{}", "unknown tool", "", "", "excluded"},
+		{"prefix", "", []routed{
+			{"everything_say", text, "Echo: hello", "everything", "echo", "prefix"},
+			{"everything_get-sum", `{"a":1,"b":2}`, "3", "everything", "get-sum", "prefix"},
+			{"docs_list_allowed_directories", "{}", "/docs", "docs", "list_allowed_directories", "prefix"},
+			{"files_list_allowed_directories", "{}", "/files", "files", "list_allowed_directories", "prefix"},
+			{"memory_read_graph", "{}", "entities", "memory", "read_graph", "prefix"},
+			{"everything_get-env", "{}", "unknown tool", "", "", "filtered"},
+			{"old_echo", text, "unknown tool", "", "", "excluded"},
 			{"echo", text, "unknown tool", "", "", ""},
 		}},
 		{"priority", `
 aggregation:
   conflictResolution: priority
-  conflictResolutionConfig: {priorityOrder: [files, docs]}
+  conflictResolutionConfig: {priorityOrder: [files, docs, everything]}
 `, []routed{
-			{"echo", text, "Echo: hello", "everything", "echo", "none"},
+			{"echo", text, "Echo: hello", "everything", "echo", "priority"},
 			{"list_allowed_directories", "{}", "/files", "files", "list_allowed_directories", "priority"},
 			{"read_graph", "{}", "entities", "memory", "read_graph", "none"},
 			{"docs_list_allowed_directories", "{}", "unknown tool", "", "", ""},
@@ -78,6 +60,7 @@ aggregation:
 aggregation:
   conflictResolution: manual
   tools:
+    - {workload: old, excludeAll: true}
     - workload: docs
       filter: [docs_folders]
       overrides: {list_allowed_directories: {name: docs_folders}}
@@ -88,7 +71,7 @@ aggregation:
 		}},
 	} {
 		t.Run(tt.strategy, func(t *testing.T) {
-			p := startFile(t, tt.rules, "")
+			p := startExample(t, tt.rules, "5m")
 			c := &raw{url: p.url + everythingPath, http: newRecorder("raw", nil)}
 			c.initialize(t, "2025-11-25")
 			for i, call := range tt.calls {
@@ -103,45 +86,109 @@ aggregation:
 					t.Errorf("%s is listed: %t", call.name, got)
 				}
 			}
-			tr := p.stop(t)
-			checkRoutes(t, tr, tt.calls)
-			if strings.Contains(p.output(), fileSecret) {
+			for _, part := range []string{`"name":"everything_say","title":"Echo Tool","description":"Says what it is told."`, `"annotations":{"title":"Say it","readOnlyHint":true,`} {
+				if got := strings.Contains(list, part); got != (tt.rules == "") {
+					t.Errorf("%s is listed: %t", part, got)
+				}
+			}
+			checkRoutes(t, p.stop(t), tt.calls)
+			if strings.Contains(p.output(), exampleSecret) {
 				t.Error("the secret is in the log")
 			}
 		})
 	}
 }
 
-const fileSecret = "Bearer canary-of-the-file"
+const (
+	example       = "../docs/examples/vmcp.yaml"
+	exampleSecret = "Bearer canary-of-the-file"
+)
 
-// startFile starts a virtual server by a file and returns when it has found its
-// back ends.
-func startFile(t *testing.T, rules, timeouts string) *proxy {
+// startExample starts a virtual server by the file of the documents, in a folder
+// such as the file wants, and returns when it has found its back ends. The file
+// gets other ports, the time-out for everything, and rules instead of its own
+// unless they are empty. Other calls have as long as a busy machine needs.
+func startExample(t *testing.T, rules, timeout string) *proxy {
 	t.Helper()
-	dir := t.TempDir()
-	npm, err := filepath.Abs(npmDir)
+	text, err := os.ReadFile(example)
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := freePort(t)
-	startEverything(t, port)
-	for _, name := range []string{"docs", "files"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	file := filepath.Join(dir, "vmcp.yaml")
-	for name, content := range map[string]string{
-		file:                        fmt.Sprintf(fileHead, port, dir, filepath.Join(npm, "node_modules/@modelcontextprotocol"), timeouts) + rules,
-		filepath.Join(dir, "token"): fileSecret + "\n",
+	startEverythingOver(t, port, "sse")
+	file := string(text)
+	for _, change := range [][2]string{
+		{"127.0.0.1:3001", guarded(t)},
+		{"127.0.0.1:3002", loopback(port)},
+		{"default: 30s", "default: 5m"},
+		{"everything: 1m", "everything: " + timeout},
 	} {
-		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		if strings.Count(file, change[0]) != 1 {
+			t.Fatalf("%s does not have %s once", example, change[0])
+		}
+		file = strings.Replace(file, change[0], change[1], 1)
+	}
+	if rules != "" {
+		before, rest, _ := strings.Cut(file, "\naggregation:\n")
+		_, after, ok := strings.Cut(rest, "\noperational:\n")
+		if !ok {
+			t.Fatalf("%s has not aggregation before operational", example)
+		}
+		file = before + rules + "\noperational:\n" + after
+	}
+	t.Setenv("PATH", npx(t)+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"docs", "files"} {
+		if err := os.Mkdir(name, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p := startAudited(t, nil, "serve", "--listen", "127.0.0.1:0", "--config", file)
-	p.found(t, 4)
+	if err := os.WriteFile("vmcp.yaml", []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startWith(t, []string{"EVERYTHING_TOKEN=" + exampleSecret}, "serve", "--listen", "127.0.0.1:0", "--config", "vmcp.yaml")
+	p.found(t, 5)
 	return p
+}
+
+// guarded returns the address of the reference server behind one that lets
+// through only what has the headers that the example sets.
+func guarded(t *testing.T) string {
+	t.Helper()
+	port := freePort(t)
+	startEverything(t, port)
+	inner := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: loopback(port)})
+	guard := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != exampleSecret || r.Header.Get("X-Team") != "engineering" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		body, err := io.ReadAll(r.Body) // a server that answers before it has read all must not meet a body that is still copied
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(guard.Close)
+	return guard.Listener.Addr().String()
+}
+
+// npx returns a folder with a program that does what npx -y does with a package
+// that is installed: no registry is asked.
+func npx(t *testing.T) string {
+	t.Helper()
+	npm, err := filepath.Abs(npmDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	script := "#!/bin/sh\n[ \"$1\" = -y ] || exit 2\nserver=" + strconv.Quote(npm) + "/node_modules/$2/dist/index.js\nshift 2\nexec node \"$server\" \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "npx"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // checkRoutes compares the calls and their routes with what was asked.
@@ -169,7 +216,7 @@ func checkRoutes(t *testing.T, tr trail, want []routed) {
 // the client is told, the trail says why, and the others go on.
 func TestServeTimeout(t *testing.T) {
 	needNode(t)
-	p := startFile(t, "", ", perWorkload: {everything: 2s}")
+	p := startExample(t, "\naggregation: {conflictResolution: prefix}\n", "2s")
 	c := &raw{url: p.url + everythingPath, http: newRecorder("raw", nil)}
 	c.initialize(t, "2025-11-25")
 	const slow = "everything_trigger-long-running-operation"

@@ -109,6 +109,8 @@ type rpc struct {
 		ResultType      string          `json:"resultType"`
 		Task            json.RawMessage `json:"task"`
 		ProtocolVersion string          `json:"protocolVersion"`
+		Action          string          `json:"action"`       // of an elicitation
+		RequestState    json.RawMessage `json:"requestState"` // to be sent back
 	} `json:"result"`
 
 	size int

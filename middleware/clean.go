@@ -78,7 +78,8 @@ func whole(s string, cut bool) string {
 }
 
 // Clean takes secrets out of what strangers chose in an event that a program
-// made by itself, as from [Child]: the target's names and the error text.
+// made by itself, as from [Child]: the target's names and method and the error
+// text.
 func Clean(e *emitter.Event) {
 	c := cleaner{found: e.Redactions}
 	if e.Target.Type == "resource" {
@@ -87,6 +88,7 @@ func Clean(e *emitter.Event) {
 		e.Target.Name = c.text("target.name", e.Target.Name)
 	}
 	e.Target.Tool = c.text("target.tool", e.Target.Tool)
+	e.Target.Method = c.text("target.method", e.Target.Method)
 	e.Metadata.Extra.ErrorMessage = c.text("metadata.extra.error_message", e.Metadata.Extra.ErrorMessage)
 	e.Redactions = c.found
 }

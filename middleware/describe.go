@@ -226,12 +226,8 @@ func (op *operation) sessionStart() *emitter.Event {
 }
 
 func (op *operation) sessionEnd() {
-	e := op.event
-	e.Reason = emitter.ReasonDeleted
-	if started, n := op.a.sessions.close(op.session); !started.IsZero() {
-		e.Metadata.Extra.DurationMS = emitter.Of(time.Since(started).Milliseconds())
-		e.Metadata.Extra.Operations = emitter.Of(n)
-	}
+	op.event.Reason = emitter.ReasonDeleted
+	op.a.sessions.end(op.session, op.event)
 }
 
 // open records that a stream has begun; op.mu is held.

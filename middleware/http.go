@@ -162,3 +162,24 @@ func Child(ctx context.Context, t emitter.Type) *emitter.Event {
 	}
 	return op.child(t)
 }
+
+// SessionEnd returns what a server calls once when it ends, of its own accord,
+// the session that the request of ctx has begun or belongs to: it returns the
+// event of that, which the caller emits, and forgets the session. The event is a
+// child of the request's, see [Child].
+func SessionEnd(ctx context.Context) func(emitter.Reason) *emitter.Event {
+	e := Child(ctx, emitter.TypeSessionEnd)
+	e.Target = emitter.Target{Type: "session"}
+	var a *Auditor
+	if op := operationFrom(ctx); op != nil {
+		a = op.a // and nothing else of op is kept
+	}
+	return func(r emitter.Reason) *emitter.Event {
+		e.AuditID = emitter.NewID() // the ids of one process rise
+		e.Conclude(emitter.OutcomeSuccess, r)
+		if a != nil {
+			a.sessions.end(e.Source.Extra.SessionID, e)
+		}
+		return e
+	}
+}

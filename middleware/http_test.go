@@ -275,6 +275,39 @@ func TestChildBelongsToItsRequest(t *testing.T) {
 	}
 }
 
+// TestSessionEnd ends a session on the server's own account: the event tells of
+// the operations after the initialize, and nothing of the session is kept.
+func TestSessionEnd(t *testing.T) {
+	a, tr := record(t, Options{})
+	var end func(emitter.Reason) *emitter.Event
+	begin := exchange{body: `{"jsonrpc":"2.0","id":7,"method":"initialize","params":{"protocolVersion":"2025-11-25","clientInfo":{"name":"desk"}}}`, reply: jsonOK, with: "Mcp-Session-Id: s"}
+	a.Wrap(scripted(func(w http.ResponseWriter, r *http.Request) {
+		begin.ServeHTTP(w, r)
+		end = SessionEnd(r.Context())
+	})).ServeHTTP(httptest.NewRecorder(), begin.request())
+	for range 2 {
+		x := exchange{header: "Mcp-Session-Id: s", body: callEcho, reply: jsonOK}
+		a.Wrap(x).ServeHTTP(httptest.NewRecorder(), x.request())
+	}
+	e := end(emitter.ReasonIdle)
+	if err := tr.Emit(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	first := tr.all()[0]
+	if e.Outcome != emitter.OutcomeSuccess || e.Reason != emitter.ReasonIdle || e.Metadata.Extra.Operations != emitter.Of(2) || !e.Metadata.Extra.DurationMS.Set {
+		t.Errorf("%s %s %+v", e.Outcome, e.Reason, e.Metadata.Extra)
+	}
+	if e.Trace.ParentAuditID != first.AuditID || e.Source.Extra.SessionID != first.Source.Extra.SessionID || e.Source.Extra.SessionID == "" || e.Client.NameClaimed != "desk" {
+		t.Errorf("another session's: %+v", e)
+	}
+	if n := len(a.sessions.byKey); n != 0 {
+		t.Errorf("%d sessions are remembered", n)
+	}
+	if e := SessionEnd(t.Context())(emitter.ReasonIdle); e.Type != emitter.TypeSessionEnd || e.Metadata.Extra.Operations.Set {
+		t.Errorf("outside of a request: %+v", e)
+	}
+}
+
 func TestSource(t *testing.T) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	tests := []struct {

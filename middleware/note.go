@@ -45,6 +45,9 @@ func NoteFrom(ctx context.Context) *Note {
 // belong here.
 func (n *Note) SetSubject(s emitter.Subject) { n.change(func(d *noted) { d.subject = s }) }
 
+// Subject returns the verified identity that was noted, the zero value for none.
+func (n *Note) Subject() emitter.Subject { return n.read().subject }
+
 // SetAuth notes how the identity was established. A TokenRef that is empty is
 // filled in from the request's Authorization header.
 func (n *Note) SetAuth(a emitter.Auth) { n.change(func(d *noted) { d.auth = a }) }

@@ -130,8 +130,8 @@ func (a *Auditor) unverified(h http.Header) (emitter.Subject, emitter.Auth) {
 // carries out a cancel.
 func (op *operation) enter() {
 	op.a.sessions.count(op.session)
-	if op.session == "" || op.body == nil {
-		return
+	if op.session == "" || op.body == nil || modern(op.revision()) {
+		return // a stateless message is of no session, whatever its header says
 	}
 	if op.cancels = op.body.cancels(); op.cancels != "" {
 		op.cancelOther(true)

@@ -87,6 +87,15 @@ func (ss *sessions) close(key string) (started time.Time, operations int64) {
 	return s.started, s.operations
 }
 
+// end forgets a session and tells e, the event of its end, how long it lasted
+// and how many operations it had, if that is known.
+func (ss *sessions) end(key string, e *emitter.Event) {
+	if started, n := ss.close(key); !started.IsZero() {
+		e.Metadata.Extra.DurationMS = emitter.Of(time.Since(started).Milliseconds())
+		e.Metadata.Extra.Operations = emitter.Of(n)
+	}
+}
+
 // peer returns what is known of a session's client.
 func (ss *sessions) peer(key string) peer {
 	ss.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -179,6 +180,15 @@ func lost(s emitter.Stats) error {
 	}
 	return fmt.Errorf("audit events were lost: %d not stored, %d after the end, %d invalid, %d removed to make room, %d refused by a destination (kept in the spool's folder %s)",
 		failed, s.Refused, s.Invalid, s.Spool.DroppedOldest, dead, emitter.DeadLetters)
+}
+
+// reopening opens the files anew at each SIGHUP until stop is called, whatever
+// becomes of ctx.
+func (a *audit) reopening(ctx context.Context) (stop func()) {
+	hup, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { a.reopenOnHangup(hup) })
+	return func() { cancel(); wg.Wait() }
 }
 
 // reopenOnHangup opens the files anew at each SIGHUP until ctx ends.

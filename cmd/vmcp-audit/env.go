@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -17,15 +19,20 @@ func (p *program) env() *cobra.Command {
 		Use:   "env",
 		Short: "every variable, or the values in force",
 		Example: `  vmcp-audit env
-  VMCP_AUDIT_FILE_PATH=- vmcp-audit env --effective`,
+  VMCP_AUDIT_FILE_PATH=- vmcp-audit env --effective
+  vmcp-audit env --effective --config vmcp.yaml`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			if effective {
-				return p.printEffective(output)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case effective:
+				return p.printEffective(cmd, output)
+			case cmd.Flags().Changed(configFlag):
+				return usagef("--config goes with --effective: the variables are the same for every file")
 			}
 			return p.printVariables(output)
 		},
 	}
+	addConfigFlag(cmd)
 	cmd.Flags().BoolVar(&effective, "effective", false, "show the values in force and where they come from; secrets are not shown")
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
@@ -44,10 +51,24 @@ func (p *program) printVariables(output string) error {
 	return w.Flush()
 }
 
-func (p *program) printEffective(output string) error {
+func (p *program) printEffective(cmd *cobra.Command, output string) error {
+	path := p.configFile(cmd)
+	var file []string // NAME=value of what it sets
+	if path != "" {
+		c, _, err := p.readConfig(path)
+		if err != nil {
+			return err
+		}
+		file = c.Audit
+	}
 	values, err := config.Effective(p.environ, config.LoadOptions{Known: typeNames()})
 	if err != nil {
 		return err
+	}
+	for i, v := range values {
+		if slices.ContainsFunc(file, func(pair string) bool { return strings.HasPrefix(pair, v.Name+"=") }) {
+			values[i].Source, values[i].From = config.SourceFile, printable(path)
+		}
 	}
 	if output == "json" {
 		return p.printJSON(values)

@@ -90,6 +90,9 @@ func writeSpool(dir string) (err error) {
 	if err := s.SetAside("quarantine", "0000000001-0000004096.bin", []byte("??")); err != nil {
 		return err
 	}
+	if err := s.SetAside(emitter.AsideLines, "stdin-1.jsonl", []byte("{}\n")); err != nil {
+		return err
+	}
 	return errors.Join(hec.Close(), file.Close())
 }
 

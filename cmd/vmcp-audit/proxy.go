@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -61,14 +60,11 @@ func (p *program) runProxy(cmd *cobra.Command, preserveHost bool) error {
 // serve runs l within the audit and closes both; before the audit, what ended
 // closes.
 func (a *audit) serve(ctx context.Context, l *listener, ended ...func()) error {
-	hup, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var wg sync.WaitGroup
-	wg.Go(func() { a.reopenOnHangup(hup) })
+	stop := a.reopening(ctx)
 	err := l.serve(ctx)
 	for _, f := range ended {
 		f()
 	}
 	stop()
-	wg.Wait()
 	return errors.Join(err, a.close())
 }

@@ -106,7 +106,7 @@ func (p *program) runServe(cmd *cobra.Command, f serveFlags) error {
 	}
 	srv := vmcp.New(upstreams(backends, log), vmcp.Options{
 		Core: core.Options{
-			Name: cmp.Or(vc.Name, cfg.Component), Version: version().Version, Rules: &vc.Rules,
+			Name: cmp.Or(vc.Name, cfg.Component), Version: version().Version, Rules: &vc.Rules, Whole: vc.Whole,
 			Recorder: a.recorder(), Strict: cfg.Durability == config.Strict, Log: log,
 			Health: health.Options{Interval: vc.HealthInterval, Timeout: vc.HealthTimeout, Threshold: vc.UnhealthyThreshold},
 		},
@@ -169,11 +169,13 @@ func (a *audit) listenAt(ctx context.Context, srv *vmcp.Server) (*listener, erro
 
 // serveStdio serves the one client that started us, within the audit.
 func (a *audit) serveStdio(ctx context.Context, srv *vmcp.Server, in io.Reader, out io.Writer) error {
+	stop := a.reopening(ctx)
 	err := begin(srv)
 	if err == nil {
-		err = srv.Stdio(ctx, in, out, a.wrap)
+		err = srv.Stdio(ctx, in, out, a.wrap, a.cfg.DrainTimeout)
 		srv.Close()
 	}
+	stop()
 	return errors.Join(err, a.close())
 }
 

@@ -244,7 +244,7 @@ func (r *shipRun) bad() error {
 	var errs []error
 	st := r.shipper.Stats()
 	if st.Aside > 0 {
-		errs = append(errs, fmt.Errorf("%d of %d lines are no events; they are kept in %s", st.Aside, st.Lines, filepath.Join(r.cfg.SpoolDir, ship.AsideDir)))
+		errs = append(errs, fmt.Errorf("%d of %d lines are no events; they are kept in %s", st.Aside, st.Lines, filepath.Join(r.cfg.SpoolDir, emitter.AsideLines)))
 	}
 	if st.Lost > 0 {
 		errs = append(errs, fmt.Errorf("%d files were cut, gone or not readable before they were read to their end", st.Lost))

@@ -255,6 +255,16 @@ func (p *program) printListing(list *inspect.Listing) error {
 		q := &list.Quarantine[i]
 		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%d\n", printable(q.Path), q.Segment, q.Offset, stampText(q.Found, "-"), q.Bytes)
 	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if len(list.Aside) > 0 {
+		fmt.Fprintln(w, "\nLINES KEPT ASIDE\tLAST\tBYTES")
+	}
+	for i := range list.Aside {
+		a := &list.Aside[i]
+		fmt.Fprintf(w, "%s\t%s\t%d\n", printable(a.Path), stampText(a.Last, "-"), a.Bytes)
+	}
 	return w.Flush()
 }
 

@@ -51,7 +51,7 @@ type Config struct {
 	LogLevel     LogLevel `env:"LOG_LEVEL" envDefault:"info" unit:"level" oneof:"debug|info|warn|error" example:"debug" doc:"least level of the program's own messages on stderr; audit events are not affected"`
 	Listen       string   `env:"LISTEN" envDefault:"127.0.0.1:4484" unit:"host:port" allowed:"host:port, the host may be empty for all interfaces" example:"0.0.0.0:4484" doc:"address on which MCP is served; in a container usually :4484"`
 	Upstream     *url.URL `env:"UPSTREAM" unit:"URL" allowed:"http or https URL with a host, without user, query or fragment" example:"http://127.0.0.1:8080" doc:"MCP server behind the proxy"`
-	ServerConfig string   `env:"CONFIG" unit:"path" allowed:"path of a file" example:"/etc/vmcp-audit/vmcp.yaml" doc:"YAML file of the virtual MCP server, for serve and validate; variables win over its section audit"`
+	ServerConfig string   `env:"CONFIG" unit:"path" allowed:"path of a file" example:"/etc/vmcp-audit/vmcp.yaml" doc:"YAML file of the virtual MCP server, for serve, validate and env --effective; variables win over its section audit"`
 
 	Host     string            `env:"HOST" unit:"name" allowed:"1 to 255 printable ASCII characters without spaces" example:"gw-prod" doc:"observer.host, the stable name of the installation; unset: in Kubernetes the component, else the host name"`
 	Instance string            `env:"INSTANCE" unit:"name" allowed:"1 to 255 printable ASCII characters without spaces" example:"gw-prod-1" doc:"observer.instance, the name of this one process or pod; unset: the host name"`

@@ -85,7 +85,10 @@ func parseURL(text string) (url.URL, error) {
 
 // quoteURL is quote for a URL, which may hold a password however wrong it is.
 func quoteURL(text string) string {
-	if strings.ContainsAny(text, "@?#") {
+	_, authority, _ := strings.Cut(text, "//")
+	authority, _, _ = strings.Cut(authority, "/")
+	_, port, colon := strings.Cut(authority[strings.LastIndexByte(authority, ']')+1:], ":") // behind an IPv6 address
+	if strings.ContainsAny(text, "@?#") || colon && strings.Trim(port, "0123456789") != "" {
 		return notShown
 	}
 	return quote(text)

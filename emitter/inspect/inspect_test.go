@@ -199,8 +199,14 @@ func TestList(t *testing.T) {
 	if err := s.SetAside("quarantine", "0000000001-0000004096.bin", []byte("??")); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.SetAside(emitter.AsideLines, "stdin-1.jsonl", []byte("{}\n")); err != nil {
+		t.Fatal(err)
+	}
 	if list, err = inspect.List(dir); err != nil {
 		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]inspect.AsideLines{{Path: "aside/stdin-1.jsonl", Bytes: 3}}, list.Aside, cmpopts.IgnoreFields(inspect.AsideLines{}, "Last")); diff != "" {
+		t.Errorf("lines kept aside: -want +got\n%s", diff)
 	}
 	if got := states(list); got != "held:a held:a newest" {
 		t.Errorf("states %s", got)

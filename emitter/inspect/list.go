@@ -15,6 +15,7 @@ type Listing struct {
 	Segments    []Segment    `json:"segments"`     // oldest first
 	DeadLetters []DeadLetter `json:"dead_letters"` // by route and seq
 	Quarantine  []SetAside   `json:"quarantine"`   // by segment and offset
+	Aside       []AsideLines `json:"aside"`        // by path
 }
 
 // Segment is one file of the log.
@@ -63,6 +64,13 @@ type SetAside struct {
 	Found   time.Time `json:"found"`
 }
 
+// AsideLines is a file of lines that ship has read and that are no events.
+type AsideLines struct {
+	Path  string    `json:"path"` // below Dir
+	Bytes int64     `json:"bytes"`
+	Last  time.Time `json:"last"` // when the last one was added
+}
+
 // List returns what lies in the folder of the spool in dir.
 func List(dir string) (*Listing, error) {
 	l, err := spool.OpenLog(dir)
@@ -75,7 +83,7 @@ func List(dir string) (*Listing, error) {
 	}
 	list := &Listing{
 		Dir: dir, Stream: l.Stream().String(),
-		Segments: segmentsOf(l, marks), DeadLetters: []DeadLetter{}, Quarantine: []SetAside{},
+		Segments: segmentsOf(l, marks), DeadLetters: []DeadLetter{}, Quarantine: []SetAside{}, Aside: []AsideLines{},
 	}
 	for _, f := range l.Files() {
 		if route, seq, ok := emitter.ParseLetterPath(f.Path); ok {
@@ -83,6 +91,9 @@ func List(dir string) (*Listing, error) {
 		}
 		if number, offset, ok := spool.Quarantined(f.Path); ok {
 			list.Quarantine = append(list.Quarantine, SetAside{Path: f.Path, Segment: number, Offset: offset, Bytes: f.Bytes, Found: f.Modified.UTC()})
+		}
+		if filepath.Dir(f.Path) == emitter.AsideLines {
+			list.Aside = append(list.Aside, AsideLines{Path: f.Path, Bytes: f.Bytes, Last: f.Modified.UTC()})
 		}
 	}
 	return list, nil

@@ -109,11 +109,12 @@ func idOf(line []byte) string { return uuid.NewHash(sha256.New(), lines, line, 8
 func (d *decoder) data() {
 	e := d.event
 	request, response := d.line.raw("data", "request"), d.line.raw("data", "response")
-	var message struct {
-		ID json.RawMessage `json:"id"`
-	}
-	if len(request) > 0 && request[0] == '{' && json.Unmarshal(request, &message) == nil && len(message.ID) <= 256 {
-		e.Trace.JSONRPCID = string(message.ID)
+	if len(request) > 0 && request[0] == '{' {
+		members(request, func(name string, value json.RawMessage) {
+			if name == "id" && len(value) <= 256 {
+				e.Trace.JSONRPCID = string(value)
+			}
+		})
 	}
 	d.reply = replyOf(response)
 	e.Data.Request, e.Data.Response = d.bounded("data.request", request), d.bounded("data.response", response)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/vmcp-audit/vmcp-audit/emitter"
 )
@@ -46,6 +48,9 @@ func (d *decoder) subject() {
 
 // delegation moves the chain of actors if it is one that the event can hold.
 func (d *decoder) delegation() {
+	if d.line["delegation"] == nil {
+		return
+	}
 	var chain []emitter.Actor
 	dec := json.NewDecoder(bytes.NewReader(d.line.raw("delegation", "chain")))
 	dec.DisallowUnknownFields()
@@ -112,12 +117,20 @@ func typeOf(typ string) emitter.Type {
 	if t, ok := types[typ]; ok {
 		return t
 	}
-	known := slices.ContainsFunc(emitter.Types(), func(t emitter.TypeInfo) bool { return string(t.Type) == typ })
-	if known && (len(typ) < 6 || typ[:6] != "audit_") {
+	if own()[typ] {
 		return emitter.Type(typ)
 	}
 	return emitter.TypeRequest
 }
+
+// own are our types but those of our own audit.
+var own = sync.OnceValue(func() map[string]bool {
+	all := map[string]bool{}
+	for _, t := range emitter.Types() {
+		all[string(t.Type)] = !strings.HasPrefix(string(t.Type), "audit_")
+	}
+	return all
+})
 
 // measures moves the metadata.
 func (d *decoder) measures() {

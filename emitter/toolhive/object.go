@@ -3,6 +3,7 @@ package toolhive
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -17,22 +18,17 @@ type object map[string]any
 // parse reads an object, and as objects what stands at one of containers; any
 // other value is kept as its text.
 func parse(b []byte, containers ...[]string) (object, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(b, &members); err != nil {
+	var whole json.RawMessage
+	if err := json.Unmarshal(b, &whole); err != nil {
 		return nil, err
 	}
-	o := make(object, len(members))
-	for k, v := range members {
-		o[k] = v
+	if len(b) == 0 || b[0] != '{' {
+		return nil, errors.New("it is no object")
 	}
+	o := split(b)
 	for _, path := range containers {
-		in := o.at(path)
 		if v := o.raw(path...); len(v) > 0 && v[0] == '{' {
-			member, err := parse(v)
-			if err != nil {
-				return nil, err
-			}
-			in[path[len(path)-1]] = member
+			o.at(path)[path[len(path)-1]] = split(v)
 		}
 	}
 	return o, nil
@@ -61,11 +57,11 @@ func (o object) raw(path ...string) json.RawMessage {
 
 // text returns the string at path, "" for none.
 func (o object) text(path ...string) string {
-	var s string
-	if json.Unmarshal(o.raw(path...), &s) != nil {
+	v := o.raw(path...)
+	if len(v) == 0 || v[0] != '"' {
 		return ""
 	}
-	return s
+	return unquote(v)
 }
 
 // take moves the string at path to dst, unless a field of limit bytes would not

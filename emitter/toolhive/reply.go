@@ -17,6 +17,9 @@ type reply struct {
 // replyOf reads a recorded answer: a JSON-RPC message or, as a string, an event
 // stream that ends in one. Of what was cut, or is neither, it knows nothing.
 func replyOf(response json.RawMessage) (r reply) {
+	if len(response) == 0 {
+		return reply{}
+	}
 	var stream string
 	if json.Unmarshal(response, &stream) == nil {
 		for line := range strings.Lines(stream) {

@@ -12,10 +12,6 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/emitter/toolhive"
 )
 
-// AsideDir is the folder in the spool's folder that holds the lines that are no
-// events.
-const AsideDir = "aside"
-
 // Aside is a line that was kept aside, one line of JSON for each.
 type Aside struct {
 	Input  string    `json:"input"`          // path, or - for standard input

@@ -257,7 +257,7 @@ func (s *Shipper) store(ctx context.Context, b *batch, p *position) error {
 // setAside writes a file of lines kept aside. All that can keep it from that is the
 // quota and the disk, which are waited for.
 func (s *Shipper) setAside(name string, lines []byte) error {
-	err := s.sp.SetAside(AsideDir, name, lines)
+	err := s.sp.SetAside(emitter.AsideLines, name, lines)
 	if err == nil || errors.Is(err, spool.ErrClosed) {
 		return err
 	}
@@ -283,7 +283,7 @@ func (s *Shipper) tellAside(a Aside) {
 	if s.asides++; s.asides > mostAsides {
 		return
 	}
-	s.opt.Log.Error("a line is no event; it is kept aside", "file", a.Input, "line", a.Line, "offset", a.Offset, "error", a.Reason, "folder", AsideDir)
+	s.opt.Log.Error("a line is no event; it is kept aside", "file", a.Input, "line", a.Line, "offset", a.Offset, "error", a.Reason, "folder", emitter.AsideLines)
 	if s.asides == mostAsides {
 		s.opt.Log.Error("further lines that are no events are kept aside and counted without a message for each")
 	}

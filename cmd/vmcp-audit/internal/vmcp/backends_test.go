@@ -1,7 +1,11 @@
 package vmcp
 
 import (
+	"bufio"
+	"io"
+	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -112,6 +116,42 @@ func TestLost(t *testing.T) {
 	if diff := cmp.Diff([]string{"discovered success ", "lost error http_error", "recovered success "}, changes); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
+}
+
+// Whole lists are refused while a back end is not there; calls of the others go
+// on.
+func TestWhole(t *testing.T) {
+	var mu sync.Mutex
+	down := true
+	flaky := newScript(map[string]string{"tools/list": `{"tools":[` + tool("f") + `]}`})
+	address := flaky.start(t)
+	flaky.handle = func(_ *script, a *answer, _ wire.Message) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if down {
+			a.w.WriteHeader(http.StatusBadGateway)
+		}
+		return down
+	}
+	good := newScript(map[string]string{"tools/list": `{"tools":[` + tool("g") + `]}`, "tools/call": `{"content":[]}`})
+	s := serve(t, []upstream.Spec{spec("flaky", address), spec("good", good.start(t))}, func(o *Options) { o.Core.Whole = true })
+	p := connect(t, s.url+"/mcp", "")
+	for _, method := range []string{"tools/list", "prompts/list", "resources/list", "resources/templates/list"} {
+		answer, _ := p.ask(`{"jsonrpc":"2.0","id":1,"method":"` + method + `"}`)
+		if !strings.Contains(answer, `"error":{"code":-32603,"message":"not every back end is there`) {
+			t.Errorf("%s: %s", method, answer)
+		}
+	}
+	if answer, _ := p.ask(call("2", "good_g")); answer != `{"jsonrpc":"2.0","id":2,"result":{"content":[]}}` {
+		t.Errorf("call: %s", answer)
+	}
+	mu.Lock()
+	down = false
+	mu.Unlock()
+	until(t, "the list is whole", func() bool {
+		answer, _ := p.ask(`{"jsonrpc":"2.0","id":3,"method":"tools/list"}`)
+		return strings.Join(names(wire.Raw(answer)), " ") == "flaky_f good_g"
+	})
 }
 
 func names(answer wire.Raw) (out []string) {
@@ -263,5 +303,25 @@ func TestTasks(t *testing.T) {
 	}
 	if e := s.store.of(emitter.TypeToolCall)[0]; e.Outcome != emitter.OutcomePending || e.Reason != emitter.ReasonTaskStarted {
 		t.Errorf("%s %s", e.Outcome, e.Reason)
+	}
+}
+
+// Of a command that ends at once the log says where to look for the reason.
+func TestCommandEnds(t *testing.T) {
+	r, w := io.Pipe()
+	lines := make(chan string, 16)
+	go func() {
+		for s := bufio.NewScanner(r); s.Scan(); {
+			select {
+			case lines <- s.Text():
+			default: // it is tried again and again
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = w.Close() })
+	command := upstream.Spec{Name: "one", Transport: upstream.Stdio, Command: []string{"sh", "-c", "exit 1"}, Env: []string{"PATH=" + os.Getenv("PATH")}}
+	serve(t, []upstream.Spec{command}, func(o *Options) { o.Core.Log = slog.New(slog.NewTextHandler(w, nil)) })
+	for line := ""; !strings.Contains(line, "its command has ended, and VMCP_AUDIT_LOG_LEVEL=debug shows what it said"); {
+		line = receive(t, lines, "the line")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -255,6 +256,7 @@ type script struct {
 	mu       sync.Mutex
 	sessions map[string]bool
 	last     int
+	newest   string         // session
 	seen     []wire.Message // everything that came
 	answers  map[string]chan wire.Message
 	streams  []*answer
@@ -262,15 +264,21 @@ type script struct {
 
 // answer is the answer to a POST, as a stream once something goes before it.
 type answer struct {
-	mu sync.Mutex
-	w  http.ResponseWriter
-	ok bool // the stream has begun
-	id wire.Raw
+	mu      sync.Mutex
+	w       http.ResponseWriter
+	ok      bool // the stream has begun
+	over    bool
+	id      wire.Raw
+	session string          // whose GET stream it is
+	ctx     context.Context // of the request
 }
 
 func (a *answer) event(message string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.over {
+		return
+	}
 	if !a.ok {
 		a.ok = true
 		a.w.Header().Set("Content-Type", "text/event-stream")
@@ -328,7 +336,7 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !known && m.Method != "initialize":
 		http.Error(w, "no session", http.StatusNotFound)
 	case r.Method == http.MethodGet:
-		a := &answer{w: w}
+		a := &answer{w: w, session: id, ctx: r.Context()}
 		a.event("") // a priming event
 		s.mu.Lock()
 		s.streams = append(s.streams, a)
@@ -337,23 +345,29 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.streams = slices.DeleteFunc(s.streams, func(x *answer) bool { return x == a })
 		s.mu.Unlock()
+		a.mu.Lock()
+		a.over = true
+		a.mu.Unlock()
 	case r.Method == http.MethodDelete:
 		s.mu.Lock()
 		delete(s.sessions, id)
 		s.mu.Unlock()
 	default:
-		s.message(w, m)
+		s.message(r.Context(), w, m)
 	}
 }
 
-func (s *script) message(w http.ResponseWriter, m wire.Message) {
+func (s *script) message(ctx context.Context, w http.ResponseWriter, m wire.Message) {
 	s.mu.Lock()
 	s.seen = append(s.seen, m)
 	reply := s.answers[string(m.ID)]
+	if m.Response() {
+		delete(s.answers, string(m.ID))
+	}
 	if m.Method == "initialize" {
 		s.last++
-		id := "s" + string(rune('a'+s.last%26)) + strings.Repeat("x", s.last)
-		s.sessions[id] = true
+		id := "s-" + strconv.Itoa(s.last)
+		s.sessions[id], s.newest = true, id
 		w.Header().Set("Mcp-Session-Id", id)
 	}
 	s.mu.Unlock()
@@ -364,7 +378,7 @@ func (s *script) message(w http.ResponseWriter, m wire.Message) {
 		w.WriteHeader(http.StatusAccepted)
 		return
 	}
-	a := &answer{w: w, id: m.ID}
+	a := &answer{w: w, id: m.ID, ctx: ctx}
 	if s.handle != nil && s.handle(s, a, m) {
 		return
 	}
@@ -393,15 +407,26 @@ func (s *script) ask(a *answer, id, request string) wire.Message {
 	select {
 	case m := <-c:
 		return m
+	case <-a.ctx.Done():
 	case <-time.After(patience):
-		return wire.Message{}
 	}
+	return wire.Message{}
 }
 
 // broadcast sends a message on every GET stream.
 func (s *script) broadcast(message string) {
 	s.mu.Lock()
 	streams := slices.Clone(s.streams)
+	s.mu.Unlock()
+	for _, a := range streams {
+		a.event(message)
+	}
+}
+
+// tell sends a message on the GET stream of the newest session.
+func (s *script) tell(message string) {
+	s.mu.Lock()
+	streams := slices.DeleteFunc(slices.Clone(s.streams), func(a *answer) bool { return a.session != s.newest })
 	s.mu.Unlock()
 	for _, a := range streams {
 		a.event(message)

@@ -66,8 +66,9 @@ func TestCancel(t *testing.T) {
 // TestSessions opens many sessions, ends some by DELETE and leaves the others:
 // nothing of either is left, here or at the back end.
 func TestSessions(t *testing.T) {
+	t.Parallel() // beside TestPatience, which takes longer
 	b := newScript(map[string]string{"tools/list": `{"tools":[` + tool("t") + `]}`, "tools/call": `{"content":[]}`})
-	s := serve(t, []upstream.Spec{spec("one", b.start(t))}, func(o *Options) { o.Front.Idle = 5 * time.Second }) // more than a loaded machine takes for a call
+	s := serve(t, []upstream.Spec{spec("one", b.start(t))}, func(o *Options) { o.Front.Idle = 15 * time.Second }) // more than a loaded machine takes for a call
 	const n = 40
 	for i := range n {
 		p := connect(t, s.url+"/mcp", "")

@@ -96,7 +96,7 @@ func TestStdio(t *testing.T) {
 	read, out := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- srv.Stdio(t.Context(), in, out, middleware.HTTP(rec, middleware.Options{}))
+		ended <- srv.Stdio(t.Context(), in, out, middleware.HTTP(rec, middleware.Options{}), patience)
 		srv.Close()
 		_ = out.Close()
 	}()
@@ -182,6 +182,9 @@ func TestSSE(t *testing.T) {
 	}
 	cancel()
 	until(t, "the session has ended", func() bool { return len(s.store.of(emitter.TypeSessionEnd)) == 1 })
+	if e := s.store.of(emitter.TypeSessionEnd)[0]; e.Reason != emitter.ReasonClientClosed || e.Metadata.Extra.Transport != "sse" || e.Source.Value != "127.0.0.1" {
+		t.Errorf("the session's end: %s %s %s %s", e.Outcome, e.Reason, e.Metadata.Extra.Transport, e.Source.Value)
+	}
 	e := s.store.of(emitter.TypeToolCall)[0]
 	if e.Outcome != emitter.OutcomeSuccess || e.Metadata.Extra.Transport != "sse" || e.Source.Value != "127.0.0.1" || e.Target.Endpoint != "/message" {
 		t.Errorf("%s %s %s %s", e.Outcome, e.Metadata.Extra.Transport, e.Source.Value, e.Target.Endpoint)

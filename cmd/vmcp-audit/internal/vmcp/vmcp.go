@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/core"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/front"
@@ -64,7 +65,7 @@ func (s *Server) Handler(local net.Addr, wrap func(http.Handler) http.Handler) h
 		return wrap(front.Guard(s.authenticated(h), local, s.opt.Allowed))
 	}
 	messages := guarded(s.front)
-	sse := s.front.SSE(messagePath, messages, s.front)
+	sse := s.front.SSE(messagePath, messages)
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", messages)
 	mux.Handle("/sse", guarded(http.HandlerFunc(sse.Stream)))
@@ -75,9 +76,10 @@ func (s *Server) Handler(local net.Addr, wrap func(http.Handler) http.Handler) h
 
 const messagePath = "/message"
 
-// Stdio serves one client by in and out until in ends or ctx does.
-func (s *Server) Stdio(ctx context.Context, in io.Reader, out io.Writer, wrap func(http.Handler) http.Handler) error {
-	return front.Stdio(ctx, in, out, wrap(s.authenticated(s.front)), s.front)
+// Stdio serves one client by in and out until in ends or ctx does; then calls
+// under way have drain.
+func (s *Server) Stdio(ctx context.Context, in io.Reader, out io.Writer, wrap func(http.Handler) http.Handler, drain time.Duration) error {
+	return s.front.Stdio(ctx, in, out, wrap(s.authenticated(s.front)), drain)
 }
 
 func (s *Server) authenticated(h http.Handler) http.Handler {
@@ -87,7 +89,8 @@ func (s *Server) authenticated(h http.Handler) http.Handler {
 	return s.opt.Authenticate(h)
 }
 
-// Drain ends the streams that no call waits for, and takes no new sessions.
+// Drain ends the streams that no call waits for and the questions to clients,
+// and takes no new sessions.
 func (s *Server) Drain() { s.front.Drain() }
 
 // Abort ends all sessions, and with them the calls under way.

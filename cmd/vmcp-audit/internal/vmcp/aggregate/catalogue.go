@@ -25,8 +25,8 @@ type Exposed struct {
 	Executed string // what the back end calls it
 	Rule     Rule
 
-	// Raw is what the back end listed, with the exposed name and description
-	// in it. Every other byte is the back end's.
+	// Raw is what the back end listed, with the exposed name, description and
+	// annotations in it. Every other byte is the back end's.
 	Raw json.RawMessage
 }
 
@@ -113,8 +113,8 @@ func (r *Rules) order(lists map[string][]json.RawMessage) []string {
 // candidate is an entry on its way into a catalogue.
 type candidate struct {
 	Exposed
-	entry       entry
-	description string // instead of its own; empty: its own
+	entry    entry
+	override Override
 }
 
 // catalogue is one list while it is made.
@@ -171,7 +171,7 @@ func (c *catalogue) applyToolRules(r *Rules) {
 		if o.Name != "" && o.Name != k.Name {
 			k.Name, k.Rule = o.Name, RuleManual
 		}
-		k.description = o.Description
+		k.override = o
 		hidden := Reason("")
 		switch {
 		case r.ExcludeAll || rules.ExcludeAll || r.DenyUnlisted && !listed:
@@ -269,7 +269,7 @@ func (c *catalogue) finish() ([]Exposed, []Refusal) {
 	exposed := make([]Exposed, len(c.candidates))
 	for i, k := range c.candidates {
 		exposed[i] = k.Exposed
-		exposed[i].Raw = k.entry.rewrite(k.Name, k.description)
+		exposed[i].Raw = k.entry.rewrite(k.Name, k.override)
 	}
 	return exposed, c.refused
 }

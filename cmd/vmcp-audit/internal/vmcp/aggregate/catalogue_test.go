@@ -245,6 +245,7 @@ func TestInvalidEntries(t *testing.T) {
 		`{"Name":"b"}`:                 "has not one name that is text",
 		`{"name":"a","\u006eame":"b"}`: "has not one name that is text",
 		`{"name":"a","description":"","description":""}`: "has more than one description",
+		`{"name":"a","annotations":{},"annotations":{}}`: "has more than one annotations",
 		`{"name":""}`:              "has an empty name",
 		`{"name":"a\nb"}`:          "has a name with characters that cannot be seen",
 		`{"name":"a\u200bb"}`:      "has a name with characters that cannot be seen",
@@ -275,6 +276,33 @@ func TestRewrite(t *testing.T) {
 		`{"name":"plain","z":{}}`:                         `{"name":"a_plain","description":"new","z":{}}`,
 		`{"description":"old", "name":"before"}`:          `{"description":"new", "name":"a_after"}`,
 		`{"name":"x","description":["not text"]}`:         `{"name":"a_x","description":["not text"]}`,
+	} {
+		exposed, refused := rules.Tools(lists{"a": {json.RawMessage(raw)}})
+		if len(exposed) != 1 || string(exposed[0].Raw) != want {
+			t.Errorf("%s\ngot  %s\nwant %s\nrefused %v", raw, exposed, want, refused)
+		}
+	}
+}
+
+// Of the annotations only the hints that are overridden change, wherever they
+// stand; a reader that takes another case or the last of two gets the same.
+func TestRewriteAnnotations(t *testing.T) {
+	yes, no, title := true, false, "A <title>"
+	rules := Rules{Strategy: Manual, Backends: []ToolRules{{Backend: "a", Overrides: map[string]Override{
+		"x": {Annotations: Annotations{ReadOnly: &no, Destructive: &yes}},
+		"y": {Name: "z", Description: "new", Annotations: Annotations{Title: &title, ReadOnly: &yes, Destructive: &no, Idempotent: &yes, Open: &no}},
+	}}}}
+	for raw, want := range map[string]string{
+		`{"name":"x"}`: `{"name":"x","annotations":{"destructiveHint":true,"readOnlyHint":false}}`,
+		`{"n\u0061me":"\u0078", "annotations" : { } }`:                                       `{"n\u0061me":"\u0078", "annotations" : {"destructiveHint":true,"readOnlyHint":false } }`,
+		`{"annotations":{"readOnlyHint":true,"n":9007199254740993,"title":"t"},"name":"x"}`:  `{"annotations":{"destructiveHint":true,"readOnlyHint":false,"n":9007199254740993,"title":"t"},"name":"x"}`,
+		`{"name":"x","annotations":{"destructiveHint": null , "readOnlyHint":{"a":"}"}}}`:    `{"name":"x","annotations":{"destructiveHint": true , "readOnlyHint":false}}`,
+		`{"name":"x","annotations":{"readOnlyHint":true,"READONLYHINT":true,"title":"t"}}`:   `{"name":"x","annotations":{"destructiveHint":true,"readOnlyHint":false,"READONLYHINT":false,"title":"t"}}`,
+		`{"name":"x","annotations":{"readOnlyHint":true,"readOnlyHint":true}}`:               `{"name":"x","annotations":{"destructiveHint":true,"readOnlyHint":false,"readOnlyHint":false}}`,
+		`{"name":"x","annotations":null}`:                                                    `{"name":"x","annotations":{"destructiveHint":true,"readOnlyHint":false}}`,
+		`{"name":"x","annotations":["readOnlyHint"],"z":{"annotations":{"readOnlyHint":7}}}`: `{"name":"x","annotations":{"destructiveHint":true,"readOnlyHint":false},"z":{"annotations":{"readOnlyHint":7}}}`,
+		`{"annotations":{},"name":"y"}`:                                                      `{"annotations":{"destructiveHint":false,"idempotentHint":true,"openWorldHint":false,"readOnlyHint":true,"title":"A <title>"},"name":"z","description":"new"}`,
+		`{"name":"y"}`:                                                                       `{"name":"z","description":"new","annotations":{"destructiveHint":false,"idempotentHint":true,"openWorldHint":false,"readOnlyHint":true,"title":"A <title>"}}`,
 	} {
 		exposed, refused := rules.Tools(lists{"a": {json.RawMessage(raw)}})
 		if len(exposed) != 1 || string(exposed[0].Raw) != want {

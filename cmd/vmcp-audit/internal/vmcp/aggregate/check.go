@@ -140,7 +140,7 @@ func (c *checker) overrides(t ToolRules, at []any) {
 	for _, name := range slices.Sorted(maps.Keys(t.Overrides)) {
 		o, at := t.Overrides[name], below(at, "overrides", name)
 		c.require(ValidName(name), at, "is not the name of a tool")
-		c.require(o.Name != "" || o.Description != "", at, "has neither name nor description")
+		c.require(o != Override{}, at, "has neither name, description nor annotations")
 		c.require(o.Name == "" || ValidName(o.Name), below(at, "name"), "is not the name of a tool")
 		c.require(len(o.Description) <= MaxDescription, below(at, "description"), fmt.Sprintf("is longer than %d bytes", MaxDescription))
 		if other, taken := seen[o.Name]; taken && o.Name != "" {

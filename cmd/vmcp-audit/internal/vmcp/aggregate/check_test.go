@@ -48,7 +48,7 @@ func TestCheck(t *testing.T) {
 			"tools[0].filter[0]: is x, which an override renames to y: the filter takes the new name",
 		}},
 		{"overrides", Rules{Backends: []ToolRules{{Backend: "a", Overrides: overrides("a", "", "b", "\n", "c", "z", "d", "z")}}}, []string{
-			"tools[0].overrides.a: has neither name nor description", "tools[0].overrides.b.name: is not the name of a tool",
+			"tools[0].overrides.a: has neither name, description nor annotations", "tools[0].overrides.b.name: is not the name of a tool",
 			"tools[0].overrides.d.name: is the name of c too",
 		}},
 		{"one name by the overrides of two", Rules{Strategy: Manual, Backends: []ToolRules{

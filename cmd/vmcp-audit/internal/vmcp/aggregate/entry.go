@@ -2,7 +2,10 @@ package aggregate
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +16,7 @@ const (
 	uriKey         = "uri"
 	templateKey    = "uriTemplate"
 	descriptionKey = "description"
+	annotationsKey = "annotations"
 )
 
 // span is where a value stands in the bytes of an entry.
@@ -24,6 +28,7 @@ type entry struct {
 	id          string // name or URI
 	idAt        span
 	description span // zero: it has none
+	annotations span // likewise
 }
 
 // parseEntry finds the identity of an entry in the member key. The problem is
@@ -35,7 +40,7 @@ type entry struct {
 // routed.
 func parseEntry(raw json.RawMessage, key string) (e entry, problem string) {
 	e.raw = raw
-	found, described := 0, 0
+	found, described, annotated := 0, 0, 0
 	object := members(raw, func(name string, at span) {
 		switch {
 		case strings.EqualFold(name, key):
@@ -47,6 +52,9 @@ func parseEntry(raw json.RawMessage, key string) (e entry, problem string) {
 		case name == descriptionKey:
 			described++
 			e.description = at
+		case name == annotationsKey:
+			annotated++
+			e.annotations = at
 		}
 	})
 	switch {
@@ -58,39 +66,88 @@ func parseEntry(raw json.RawMessage, key string) (e entry, problem string) {
 		return entry{}, "has not one " + key + " that is text"
 	case described > 1:
 		return entry{}, "has more than one " + descriptionKey
+	case annotated > 1:
+		return entry{}, "has more than one " + annotationsKey
 	}
 	return e, ""
 }
 
-// rewrite returns the entry with another name and, unless it is empty, another
-// description. All other bytes stay.
-func (e entry) rewrite(name, description string) json.RawMessage {
-	if name == e.id && description == "" {
-		return e.raw
+// rewrite returns the entry with another name and, as far as o has them, another
+// description and annotations. All other bytes stay.
+func (e entry) rewrite(name string, o Override) json.RawMessage {
+	var edits []edit
+	if name != e.id {
+		edits = append(edits, edit{e.idAt, quoted(name)})
 	}
-	edits := []edit{{e.idAt, quoted(name)}}
-	switch {
-	case description == "":
-	case e.description == span{}: // a member more, after the name
-		edits[0].text += `,"` + descriptionKey + `":` + quoted(description)
-	case e.description.start < e.idAt.start:
-		edits = []edit{{e.description, quoted(description)}, edits[0]}
-	default:
-		edits = append(edits, edit{e.description, quoted(description)})
+	set := func(at span, key, value string) {
+		if at == (span{}) { // a member more, after the name
+			at, value = span{e.idAt.end, e.idAt.end}, `,"`+key+`":`+value
+		}
+		edits = append(edits, edit{at, value})
 	}
-	out := make([]byte, 0, len(e.raw)+len(name)+len(description)+len(descriptionKey))
-	last := 0
-	for _, d := range edits {
-		out = append(append(out, e.raw[last:d.at.start]...), d.text...)
-		last = d.at.end
+	if o.Description != "" {
+		set(e.description, descriptionKey, quoted(o.Description))
 	}
-	return append(out, e.raw[last:]...)
+	if o.Annotations != (Annotations{}) {
+		set(e.annotations, annotationsKey, annotate(e.raw[e.annotations.start:e.annotations.end], o.Annotations.values()))
+	}
+	return apply(e.raw, edits)
+}
+
+// annotate returns the annotations own, empty for none, with these values, which
+// are JSON. All other bytes stay, unless own is no object. A key that is there in
+// another case or twice has the value everywhere: readers differ in which one
+// counts.
+func annotate(own []byte, values map[string]string) string {
+	var edits []edit
+	missing := maps.Clone(values)
+	object := members(own, func(name string, at span) {
+		for key, value := range values {
+			if strings.EqualFold(name, key) {
+				edits = append(edits, edit{at, value})
+			}
+		}
+		delete(missing, name)
+	})
+	if !object {
+		own, edits, missing = []byte("{}"), nil, values
+	}
+	var more strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(missing)) {
+		more.WriteString(quoted(key) + ":" + missing[key] + ",")
+	}
+	start := bytes.IndexByte(own, '{') + 1
+	text := more.String()
+	if own[skipSpace(own, start)] == '}' {
+		text = strings.TrimSuffix(text, ",")
+	}
+	return string(apply(own, append(edits, edit{span{start, start}, text})))
 }
 
 // edit puts text in the place of at.
 type edit struct {
 	at   span
 	text string
+}
+
+// apply returns raw with the edits, which do not overlap; raw itself if there are
+// none.
+func apply(raw []byte, edits []edit) []byte {
+	if len(edits) == 0 {
+		return raw
+	}
+	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Compare(a.at.start, b.at.start) })
+	size := len(raw)
+	for _, d := range edits {
+		size += len(d.text)
+	}
+	out := make([]byte, 0, size)
+	last := 0
+	for _, d := range edits {
+		out = append(append(out, raw[last:d.at.start]...), d.text...)
+		last = d.at.end
+	}
+	return append(out, raw[last:]...)
 }
 
 // quoted returns text as a JSON string, with < > & as they are.

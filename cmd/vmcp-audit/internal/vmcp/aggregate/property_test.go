@@ -140,6 +140,7 @@ func FuzzEntry(f *testing.F) {
 	f.Add([]byte(` { "n\u0061me" : "\u0078" , "description":[1e400,{"name":"y"}]} `), "new <&>")
 	f.Add([]byte(`{"description":"old","name":"é","name":"x"}`), "\xff")
 	f.Add([]byte(`{"name":"\ud800","Name":7}`), "x")
+	f.Add([]byte(`{"annotations":{"ReadonlyHint":"}", "x":{"readOnlyHint":0}} , "name":"x"}`), "hint")
 	f.Fuzz(func(t *testing.T, raw []byte, description string) {
 		rules := Rules{Backends: []ToolRules{{Backend: "b", Overrides: map[string]Override{}}}}
 		var own struct {
@@ -147,7 +148,11 @@ func FuzzEntry(f *testing.F) {
 		}
 		var name string
 		if json.Unmarshal(raw, &own) == nil && json.Unmarshal(own.Name, &name) == nil {
-			rules.Backends[0].Overrides[name] = Override{Description: description}
+			o := Override{Description: description}
+			if description == "hint" {
+				o.Annotations.ReadOnly = new(bool)
+			}
+			rules.Backends[0].Overrides[name] = o
 		}
 		given := bytes.Clone(raw)
 		exposed, refused := rules.Tools(lists{"b": {raw}})
@@ -171,6 +176,14 @@ func FuzzEntry(f *testing.F) {
 			}
 			delete(got, "description")
 			delete(want, "description")
+		}
+		if description == "hint" {
+			var hints struct{ ReadOnlyHint *bool }
+			if err := json.Unmarshal(got["annotations"], &hints); err != nil || hints.ReadOnlyHint == nil || *hints.ReadOnlyHint {
+				t.Fatalf("annotations of %q: %v", e.Raw, err)
+			}
+			delete(got, "annotations")
+			delete(want, "annotations")
 		}
 		delete(got, "name")
 		delete(want, "name")

@@ -13,7 +13,10 @@
 // differ.
 package aggregate
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Strategy says what becomes of names that several back ends have.
 type Strategy string
@@ -57,6 +60,30 @@ type ToolRules struct {
 type Override struct {
 	Name        string // before the prefix
 	Description string
+	Annotations Annotations
+}
+
+// Annotations are hints for clients (MCP 2025-11-25, schema.ts: ToolAnnotations)
+// that stand in the place of the tool's own. A nil one changes nothing.
+type Annotations struct {
+	Title                                   *string
+	ReadOnly, Destructive, Idempotent, Open *bool
+}
+
+// values returns those that are set as JSON, by their keys.
+func (a Annotations) values() map[string]string {
+	values := make(map[string]string)
+	if a.Title != nil {
+		values["title"] = quoted(*a.Title)
+	}
+	for key, hint := range map[string]*bool{
+		"readOnlyHint": a.ReadOnly, "destructiveHint": a.Destructive, "idempotentHint": a.Idempotent, "openWorldHint": a.Open,
+	} {
+		if hint != nil {
+			values[key] = strconv.FormatBool(*hint)
+		}
+	}
+	return values
 }
 
 func (r *Rules) strategy() Strategy {

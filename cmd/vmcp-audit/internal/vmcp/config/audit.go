@@ -80,7 +80,7 @@ func (a *auditReader) read(key string, n *yaml.Node, path []any, special reflect
 	v, ok := auditVariables[key]
 	switch {
 	case !ok:
-		a.add(path, unknownKey(key, append(names, sortedKeys(auditVariables)...), reflect.TypeFor[auditKeys]()))
+		a.add(path, a.unknownKey(key, append(names, sortedKeys(auditVariables)...), reflect.TypeFor[auditKeys]()))
 	case v.Secret:
 		a.add(path, "is a secret in the file: use "+key+"File, or the variable "+v.Name)
 	default:

@@ -45,6 +45,7 @@ func newConfig(d document) Config {
 		HealthInterval:     d.Operational.FailureHandling.HealthCheckInterval,
 		HealthTimeout:      d.Operational.FailureHandling.HealthCheckTimeout,
 		UnhealthyThreshold: d.Operational.FailureHandling.UnhealthyThreshold,
+		Whole:              d.Operational.FailureHandling.PartialFailureMode == "fail",
 	}
 }
 
@@ -62,7 +63,10 @@ func rules(a aggregation) aggregate.Rules {
 			if rules.Overrides == nil {
 				rules.Overrides = make(map[string]aggregate.Override, len(t.Overrides))
 			}
-			rules.Overrides[name] = aggregate.Override{Name: o.Name, Description: o.Description}
+			a := o.Annotations
+			rules.Overrides[name] = aggregate.Override{Name: o.Name, Description: o.Description, Annotations: aggregate.Annotations{
+				Title: a.Title, ReadOnly: a.ReadOnlyHint, Destructive: a.DestructiveHint, Idempotent: a.IdempotentHint, Open: a.OpenWorldHint,
+			}}
 		}
 		r.Backends = append(r.Backends, rules)
 	}

@@ -43,6 +43,7 @@ type Config struct {
 	HealthInterval     time.Duration // between two checks of a back end
 	HealthTimeout      time.Duration // of a check, shorter than HealthInterval
 	UnhealthyThreshold int           // checks in a row that must fail before a back end counts as lost
+	Whole              bool          // no list is given while a back end is not there
 
 	// Audit has what the section audit sets, as NAME=value of the variables
 	// that mean the same. It goes before the process's own environment, which

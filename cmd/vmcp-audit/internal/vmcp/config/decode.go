@@ -60,6 +60,8 @@ var (
 	sectionType  = reflect.TypeFor[section]()
 	textType     = reflect.TypeFor[text]()
 	durationType = reflect.TypeFor[time.Duration]()
+
+	referenceType = reflect.TypeFor[reference]()
 )
 
 // decode reads n into v; tag is that of the field it is for.
@@ -84,6 +86,9 @@ func (l *loader) decode(n *yaml.Node, path []any, v reflect.Value, tag reflect.S
 	switch v.Kind() {
 	case reflect.Struct:
 		l.decodeStruct(n, path, v)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		l.decode(n, path, v.Elem(), tag)
 	case reflect.Slice:
 		l.decodeList(n, path, v, tag)
 	case reflect.Map:
@@ -136,7 +141,11 @@ func (l *loader) decodeStruct(n *yaml.Node, path []any, v reflect.Value) {
 	l.members(n, path, func(key string, value *yaml.Node, path []any) {
 		i := slices.Index(keys, key)
 		if i < 0 {
-			l.add(path, unknownKey(key, keys, v.Type()))
+			problem := l.unknownKey(key, keys, v.Type())
+			if v.Type() == referenceType && problem == unknown { // the key may be the secret: {TOKEN}
+				path, problem = path[:len(path)-1], "has a key that is neither valueEnv nor valueFile"
+			}
+			l.add(path, problem)
 			return
 		}
 		l.decode(value, path, v.Field(i), v.Type().Field(i).Tag)
@@ -276,9 +285,14 @@ func textProblem(value string, tag reflect.StructTag) string {
 	}
 }
 
+const unknown = "is not known"
+
 // unknownKey says what may have been meant by a key that a mapping of this type
 // does not have.
-func unknownKey(key string, keys []string, t reflect.Type) string {
+func (l *loader) unknownKey(key string, keys []string, t reflect.Type) string {
+	if len(l.mistakes) >= maxMistakes { // nobody will see it: a file has room for 100,000 keys
+		return unknown
+	}
 	folded := fold(key)
 	for _, k := range keys {
 		if fold(k) == folded {
@@ -296,7 +310,7 @@ func unknownKey(key string, keys []string, t reflect.Type) string {
 	if key == "<<" {
 		return "merges mappings, which is not read here: write it out"
 	}
-	return "is not known"
+	return unknown
 }
 
 func placeOf(parent string) string {

@@ -67,6 +67,8 @@ func allowed(f reflect.StructField) string {
 
 func kindName(t reflect.Type) string {
 	switch {
+	case t.Kind() == reflect.Pointer:
+		return kindName(t.Elem())
 	case t == laterType || t == foreignType:
 		return ""
 	case t == reflect.TypeFor[time.Duration]():

@@ -80,12 +80,12 @@ aggregation:
   excludeAllTools: true
   defaultToolVisibility: deny
   tools:
-    - {workload: a, filter: [y], overrides: {x: {name: y, description: "two\nlines"}}}
+    - {workload: a, filter: [y], overrides: {x: {name: y, description: "two\nlines", annotations: {title: Y, readOnlyHint: true, destructiveHint: false}}}}
     - {workload: b, excludeAll: true}
 operational:
   logLevel: debug
   timeouts: {default: 1m, perWorkload: {b: 1500ms}}
-  failureHandling: {healthCheckInterval: 5s, healthCheckTimeout: 1s, unhealthyThreshold: 1, partialFailureMode: best_effort, circuitBreaker: {enabled: false, failureThreshold: 5}}
+  failureHandling: {healthCheckInterval: 5s, healthCheckTimeout: 1s, unhealthyThreshold: 1, partialFailureMode: fail, circuitBreaker: {enabled: false, failureThreshold: 5}}
 audit:
   enabled: true
   component: gw
@@ -115,11 +115,14 @@ telemetry:
 		Rules: aggregate.Rules{
 			Strategy: aggregate.Priority, PrefixFormat: "{workload}.", Priority: []string{"b", "a"}, ExcludeAll: true, DenyUnlisted: true,
 			Backends: []aggregate.ToolRules{
-				{Backend: "a", Filter: []string{"y"}, Overrides: map[string]aggregate.Override{"x": {Name: "y", Description: "two\nlines"}}},
+				{Backend: "a", Filter: []string{"y"}, Overrides: map[string]aggregate.Override{"x": {
+					Name: "y", Description: "two\nlines",
+					Annotations: aggregate.Annotations{Title: new("Y"), ReadOnly: new(true), Destructive: new(false)},
+				}}},
 				{Backend: "b", ExcludeAll: true},
 			},
 		},
-		HealthInterval: 5 * time.Second, HealthTimeout: time.Second, UnhealthyThreshold: 1,
+		HealthInterval: 5 * time.Second, HealthTimeout: time.Second, UnhealthyThreshold: 1, Whole: true,
 		Audit: []string{
 			"VMCP_AUDIT_LOG_LEVEL=debug", "VMCP_AUDIT_ENABLED=true", "VMCP_AUDIT_COMPONENT=gw",
 			"VMCP_AUDIT_EVENT_TYPES=mcp_ping,mcp_tool_call", "VMCP_AUDIT_MAX_DATA_SIZE=4096",
@@ -175,11 +178,11 @@ func TestMistakes(t *testing.T) {
 compositeTools: [{name: x}]
 optimizer: {enabled: true}
 passthroughHeaders: [X-A]
-aggregation: {tools: [{workload: a, overrides: {x: {name: y, annotations: {title: z}}}}]}
+operational: {failureHandling: {circuitBreaker: {enabled: true}}}
 `, []string{
 			":3:1: compositeTools: is not in this version yet: take it out", ":4:1: optimizer: is not in this version yet: take it out",
 			":5:1: passthroughHeaders: is not in this version yet: take it out",
-			":6:62: aggregation.tools[0].overrides.x.annotations: is not in this version yet: take it out",
+			":6:33: operational.failureHandling.circuitBreaker: is not in this version yet: take it out",
 		}},
 		{"of the operator", a + "compositeToolRefs: [{name: x}]\noutgoingAuth: {source: discovered}", []string{
 			":2:1: compositeToolRefs: is for ToolHive's Kubernetes operator: take it out",
@@ -204,6 +207,12 @@ outgoingAuth: {default: {type: token_exchange}, backends: {a: {type: header_inje
 			":4:15: aggregation.tools: is keys with values instead of a list", ":4:26: aggregation.excludeAllTools: is neither true nor false",
 			":5:26: operational.timeouts.default: is not a duration from 1ms to 24h, as 500ms, 30s, 5m",
 			":5:53: operational.timeouts.perWorkload.a: is keys with values instead of a duration",
+		}},
+		{"annotations", a + "aggregation: {tools: [{workload: a, overrides: {x: {annotations: {title: [x], readOnlyHint: yes, openWorldHint: ~, destructive: true}}, y: {annotations: {}}}}]}", []string{
+			":2:67: aggregation.tools[0].overrides.x.annotations.title: is a list instead of a text",
+			":2:79: aggregation.tools[0].overrides.x.annotations.readOnlyHint: is neither true nor false",
+			":2:116: aggregation.tools[0].overrides.x.annotations.destructive: is not known",
+			":2:137: aggregation.tools[0].overrides.y: has neither name, description nor annotations",
 		}},
 		{"empty", a + "name: ''\naggregation: {conflictResolutionConfig: {prefixFormat: ''}, tools: [~, {workload: a, filter: [~], overrides: {x: ~}}]}", []string{
 			":2:1: name: is empty", ":3:42: aggregation.conflictResolutionConfig.prefixFormat: is empty",
@@ -279,6 +288,8 @@ outgoingAuth: {default: {type: token_exchange}, backends: {a: {type: header_inje
     D: {valueFile: ` + empty + `, valueEnv: API_TOKEN}
     E: {}
     F: {value: ` + canary + `}
+    L: {` + canary + `}
+    M: {value_env: API_TOKEN}
     G-H: x
     I: ~
     J: "a\0b"
@@ -286,8 +297,10 @@ outgoingAuth: {default: {type: token_exchange}, backends: {a: {type: header_inje
 			":5:5: backends[0].env.API_TOKEN: is a secret in the file: write {valueEnv: VARIABLE} or {valueFile: PATH}",
 			":6:9: backends[0].env.A.valueEnv: names a variable that is not set", ":7:9: backends[0].env.B.valueEnv: names a variable that is not set",
 			":8:9: backends[0].env.C.valueFile: is an empty file", ":9:5: backends[0].env.D: has both valueEnv and valueFile",
-			":10:5: backends[0].env.E: has neither valueEnv nor valueFile", ":11:9: backends[0].env.F.value: is not known",
-			":12:5: backends[0].env.G-H: is not the name of a variable", ":13:5: backends[0].env.I: is empty", ":14:5: backends[0].env.J: has a zero byte",
+			":10:5: backends[0].env.E: has neither valueEnv nor valueFile",
+			":11:5: backends[0].env.F: has a key that is neither valueEnv nor valueFile", ":12:5: backends[0].env.L: has a key that is neither valueEnv nor valueFile",
+			":13:9: backends[0].env.M.value_env: is not known, did you mean valueEnv?",
+			":14:5: backends[0].env.G-H: is not the name of a variable", ":15:5: backends[0].env.I: is empty", ":16:5: backends[0].env.J: has a zero byte",
 		}},
 		{"a long command", "backends:\n- {name: a, command: c, args: [" + strings.Repeat(strings.Repeat("x", MaxText)+",", 16) + "x]}", []string{
 			":2:25: backends[0].args: is longer than 65536 bytes",
@@ -303,12 +316,12 @@ outgoingAuth: {default: {type: token_exchange}, backends: {a: {type: header_inje
 			":2:1: aggregation.conflictResolutionConfig.priorityOrder: is missing: conflictResolution is priority, which needs an order",
 			":6:14: aggregation.tools[0].filter[0]: is old, which an override renames to new: the filter takes the new name",
 			":9:15: aggregation.tools[0].overrides.other.name: is the name of old too",
-			":10:7: aggregation.tools[0].overrides.a.b: has neither name nor description",
+			":10:7: aggregation.tools[0].overrides.a.b: has neither name, description nor annotations",
 		}},
-		{"health", a + "operational:\n  failureHandling: {healthCheckInterval: 1s, healthCheckTimeout: 1s, unhealthyThreshold: 0, partialFailureMode: fail}", []string{
+		{"health", a + "operational:\n  failureHandling: {healthCheckInterval: 1s, healthCheckTimeout: 1s, unhealthyThreshold: 0, partialFailureMode: bestEffort}", []string{
 			":3:46: operational.failureHandling.healthCheckTimeout: is not less than healthCheckInterval, 1s",
 			":3:70: operational.failureHandling.unhealthyThreshold: is not a whole number from 1 to 1000",
-			":3:93: operational.failureHandling.partialFailureMode: is not in this version yet; allowed: best_effort",
+			":3:93: operational.failureHandling.partialFailureMode: is not one of best_effort, fail",
 		}},
 
 		// The audit.
@@ -442,5 +455,29 @@ func TestLoadFile(t *testing.T) {
 		if _, _, err := LoadFile(path, Options{}); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// What is meant by an unknown key is guessed for those that are shown: each
+// guess looks at every key that there is, and a file has room for 100,000.
+func TestManyUnknownKeys(t *testing.T) {
+	const backends, keys = 2, 1000
+	var b strings.Builder
+	b.WriteString("backends:\n")
+	for range backends {
+		b.WriteString("- {")
+		for i := range keys {
+			fmt.Fprintf(&b, "k%d: x, ", i)
+		}
+		b.WriteString("}\n")
+	}
+	var err error
+	allocs := testing.AllocsPerRun(1, func() { _, _, err = Load([]byte(b.String()), Options{}) })
+	e, ok := errors.AsType[*Error](err)
+	if !ok || len(e.Mistakes) != maxMistakes+1 {
+		t.Fatalf("error %v", err)
+	}
+	if each := allocs / (backends * keys); each > 100 {
+		t.Errorf("%.0f allocations for each key", each)
 	}
 }

@@ -59,8 +59,9 @@ Its keys mean the same as the variables of [configuration.md](configuration.md),
 ` + "`maxDataSize: 4KiB`" + ` is ` + "`VMCP_AUDIT_MAX_DATA_SIZE=4KiB`" + `, ` + "`hecUrl`" + ` is ` + "`VMCP_AUDIT_HEC_URL`" + `. Lists and mappings are written
 as YAML has them. ToolHive's ` + "`enabled component eventTypes excludeEventTypes includeRequestData includeResponseData`" + `
 and ` + "`maxDataSize`" + ` are among them; ` + "`enabled`" + ` is true unless the file says otherwise. A variable that
-is set wins over its key. Secrets are given by their files (` + "`hecTokenFile`, `hashKeyFile`" + `) or by the variables. A second
-destination of a kind (` + "`VMCP_AUDIT_HEC_2_...`" + `) is set by variables only, and so are ` + "`VMCP_AUDIT_UPSTREAM`" + `, which is for
+is set wins over its key; ` + "`vmcp-audit env --effective --config vmcp.yaml`" + ` shows what counts. Event types have our names
+([toolhive.md](toolhive.md) has ToolHive's beside them). Secrets are given by their files (` + "`hecTokenFile`, `hashKeyFile`" + `) or by the
+variables. A second destination of a kind (` + "`VMCP_AUDIT_HEC_2_...`" + `) is set by variables only, and so are ` + "`VMCP_AUDIT_UPSTREAM`" + `, which is for
 another command, and ` + "`VMCP_AUDIT_UNKNOWN_ENV`" + `.
 
 ## Names
@@ -68,18 +69,19 @@ another command, and ` + "`VMCP_AUDIT_UNKNOWN_ENV`" + `.
 Back ends are taken in the order of ` + "`priorityOrder`" + ` where that is the strategy, else by name; the tools of one in the order in
 which it lists them. The same lists always give the same names in the same order.
 
-* Overrides come first, then filters, then the strategy. What is hidden has no part in conflicts; in ToolHive what
-  ` + "`excludeAll`" + ` hides has.
+* Overrides come first, then filters, then the strategy. What is hidden has no part in conflicts; in ToolHive it has.
 * A name that two entries would have after all that is shown of neither: with ` + "`{workload}_`" + `, the tool ` + "`b_c`" + ` of ` + "`a`" + ` and the
   tool ` + "`c`" + ` of ` + "`a_b`" + ` would both be ` + "`a_b_c`" + `. Such a name at the start is an error, later it is reported; ToolHive keeps
   one of the two. Back ends whose prefixes allow it are warned of.
 * While a back end is lost, what it lists has no part in all this: under ` + "`priority`" + ` the next one has its names, and a name
   that was nobody's may be somebody's.
 * A name that its back end lists twice counts once, the first time. A name that is empty, longer than 512 bytes or has
-  characters that cannot be seen, and an entry whose ` + "`name`" + ` is there twice or in another case, is not shown.
+  characters that cannot be seen, and an entry whose ` + "`name`" + ` is there twice or in another case, or ` + "`description` or `annotations`" + `
+  twice, is not shown.
 * Prompts are named as tools are, without filters and overrides; under ` + "`manual`" + ` those that several back ends have get the
   prefix. ToolHive puts the prefix before every prompt but those of back ends in ` + "`priorityOrder`" + `.
-* Resources and templates keep their URIs; of several back ends that have one, the first counts, as in ToolHive.
+* Resources and templates keep their URIs; of several back ends that have one, the first counts, as in ToolHive, where
+  it is always the first by name.
 * For names without any prefix use ` + "`manual`" + `, which here needs no overrides where nothing conflicts.
 
 What happened to a name is in the trail: ` + "`none`, `prefix`, `priority`, `manual`" + ` (an override) or ` + "`first`" + ` (a URI); and for
@@ -89,8 +91,8 @@ what is not shown ` + "`excluded`, `filtered`, `outranked`, `ambiguous`, `duplic
 
 ` + "`--backend NAME=URL`" + ` and ` + "`--backend NAME=COMMAND`" + ` name back ends on the command line: an http or https URL is talked to over
 streamable HTTP, or over HTTP+SSE if its server knows only that; anything else is a program with arguments, separated by spaces, with
-quotes as in a shell; no shell reads it. Everything else is as in a file that says nothing more, except that the names of a single back
-end have no prefix. ` + "`--backend` does not go with `--config`; it goes before `VMCP_AUDIT_CONFIG`" + `. Such a program is given these of our variables and no others, in any case of letters:
+quotes as in a shell; no shell reads it. Everything else is as in a file that says nothing more, except that the server is called as
+` + "`VMCP_AUDIT_COMPONENT`" + ` says and the names of a single back end have no prefix. ` + "`--backend` does not go with `--config`; it goes before\n`VMCP_AUDIT_CONFIG`" + `. Such a program is given these of our variables and no others, in any case of letters:
 
 %s
 `

@@ -38,14 +38,14 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// The example of the documents is a right one, and what it says takes effect.
+// The example of the documents is a right one. integration runs it.
 func TestExample(t *testing.T) {
-	c, warnings, err := LoadFile(filepath.Join(docs, "examples", "vmcp.yaml"), Options{Environ: []string{"GITHUB_TOKEN=Bearer " + canary}})
+	c, warnings, err := LoadFile(filepath.Join(docs, "examples", "vmcp.yaml"), Options{Environ: []string{"EVERYTHING_TOKEN=Bearer " + canary}})
 	if err != nil || warnings != nil {
 		t.Fatal(warnings, err)
 	}
-	if len(c.Backends) != 3 || c.Backends[0].Headers["Authorization"].Reveal() != "Bearer "+canary || c.Backends[0].Timeout != time.Minute ||
-		c.Rules.Backends[0].Overrides["search_code"].Name != "search" || len(c.Audit) != 5 {
+	if len(c.Backends) != 5 || c.Backends[0].Headers["Authorization"].Reveal() != "Bearer "+canary || c.Backends[0].Timeout != time.Minute ||
+		c.Rules.Backends[0].Overrides["echo"].Name != "say" || len(c.Audit) != 5 {
 		t.Errorf("got %+v", c)
 	}
 }
@@ -75,7 +75,7 @@ func TestTags(t *testing.T) {
 		for f := range typ.Fields() {
 			tag := f.Tag
 			inner := f.Type
-			if inner.Kind() == reflect.Slice || inner.Kind() == reflect.Map {
+			if inner.Kind() == reflect.Slice || inner.Kind() == reflect.Map || inner.Kind() == reflect.Pointer {
 				inner = inner.Elem()
 			}
 			leaf := inner.Kind() != reflect.Struct || inner == laterType || inner == foreignType || inner == sectionType || inner == textType

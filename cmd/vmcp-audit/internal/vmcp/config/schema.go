@@ -17,7 +17,7 @@ import (
 // that is not in this version.
 type document struct {
 	Name     string `yaml:"name" default:"vmcp-audit" max:"128" doc:"name of the server, which clients are told" toolhive:"required"`
-	GroupRef string `yaml:"groupRef" max:"253" doc:"name of the group in ToolHive; there are no groups here, the back ends stand below, so it changes nothing" toolhive:"required: the group has the back ends"`
+	GroupRef string `yaml:"groupRef" max:"253" doc:"name of the group in ToolHive; there are no groups here, the back ends stand below, so it changes nothing" toolhive:"required; the back ends are those of the group unless backends lists them"`
 
 	Backends     []backend    `yaml:"backends" doc:"the MCP servers behind this one, 1 to 64"`
 	IncomingAuth incomingAuth `yaml:"incomingAuth"`
@@ -40,10 +40,10 @@ type document struct {
 
 type backend struct {
 	Name         string            `yaml:"name" max:"64" allowed:"letters, digits, _ . -, beginning with a letter or digit; each its own" doc:"name of the back end in prefixes, rules and the trail; required"`
-	Type         string            `yaml:"type" oneof:"entry" doc:"every back end is one that runs already, or a command, so it changes nothing"`
+	Type         string            `yaml:"type" oneof:"entry" doc:"every back end is one that runs already, or a command, so it changes nothing" toolhive:"entry: a remote server, without it one in a container or behind a proxy"`
 	Transport    string            `yaml:"transport" oneof:"streamable-http|sse|stdio" doc:"how it is talked to; without it stdio for a command, and for a url streamable-http, or sse if the server knows only that" toolhive:"required; no stdio"`
-	URL          string            `yaml:"url" max:"2048" allowed:"http or https, without user, fragment, or secrets in the query" doc:"address of its MCP endpoint; this or command is required"`
-	CABundlePath string            `yaml:"caBundlePath" doc:"PEM file with the certificates that the server's must lead to, instead of those of the system; for https" toolhive:"only with type: entry"`
+	URL          string            `yaml:"url" max:"2048" allowed:"http or https, without user, fragment, or secrets in the query" doc:"address of its MCP endpoint; this or command is required" toolhive:"required"`
+	CABundlePath string            `yaml:"caBundlePath" doc:"PEM file with the certificates that the server's must lead to, instead of those of the system; for https" toolhive:"absolute, only with type: entry"`
 	Headers      map[string]text   `yaml:"headers" doc:"headers of each request to it: text, or {valueEnv: VARIABLE} or {valueFile: PATH}; a header whose name speaks of a secret must be one of the latter" toolhive:"-"`
 	Command      string            `yaml:"command" doc:"program that speaks MCP over its stdin and stdout; no shell reads it" toolhive:"-"`
 	Args         []string          `yaml:"args" doc:"its arguments, which other users of the machine can see" toolhive:"-"`
@@ -84,15 +84,15 @@ type strategy struct {
 }
 
 type aggregation struct {
-	ConflictResolution       string                   `yaml:"conflictResolution" default:"prefix" oneof:"prefix|priority|manual" doc:"what becomes of names that several back ends have; prefix: every name begins with that of its back end; priority: the first back end in an order has it, the others' are hidden; manual: each needs a name of its own by overrides, else the server does not start. Names that nobody else has are changed by prefix alone"`
+	ConflictResolution       string                   `yaml:"conflictResolution" default:"prefix" oneof:"prefix|priority|manual" doc:"what becomes of names that several back ends have; prefix: every name begins with that of its back end; priority: the first back end in an order has it, the others' are hidden; manual: each needs a name of its own by overrides, else the server does not start. Names that nobody else has are changed by prefix alone" toolhive:"required; manual only with tools"`
 	ConflictResolutionConfig conflictResolutionConfig `yaml:"conflictResolutionConfig"`
 	Tools                    []workloadTools          `yaml:"tools" doc:"rules for the tools of one back end each"`
 	ExcludeAllTools          bool                     `yaml:"excludeAllTools" default:"false" doc:"no tool is shown"`
-	DefaultToolVisibility    string                   `yaml:"defaultToolVisibility" default:"allow" oneof:"allow|deny" doc:"whether tools of a back end without rules are shown"`
+	DefaultToolVisibility    string                   `yaml:"defaultToolVisibility" default:"allow" oneof:"allow|deny" doc:"whether tools of a back end without rules are shown" toolhive:"deny not with back ends in priorityOrder that have no rules"`
 }
 
 type conflictResolutionConfig struct {
-	PrefixFormat  string   `yaml:"prefixFormat" default:"{workload}_" max:"64" doc:"what is put before names, {workload} stands for the back end. Also for prompts, and where priority gives no order" toolhive:"{workload}_ always, where priority gives no order"`
+	PrefixFormat  string   `yaml:"prefixFormat" default:"{workload}_" max:"64" doc:"what is put before names, {workload} stands for the back end. Also for prompts, and where priority gives no order" toolhive:"required for prefix; for tools always {workload}_ where priority gives no order"`
 	PriorityOrder []string `yaml:"priorityOrder" doc:"names of back ends, the first one wins; for priority, which requires it. Names that only back ends outside the order have get the prefix"`
 }
 
@@ -105,9 +105,18 @@ type workloadTools struct {
 }
 
 type override struct {
-	Name        string `yaml:"name" max:"512" doc:"what the tool is called instead, before the prefix; this or description is required"`
-	Description string `yaml:"description" max:"16384" doc:"how it is described instead; lines may be broken"`
-	Annotations later  `yaml:"annotations" doc:"hints for clients"`
+	Name        string      `yaml:"name" max:"512" doc:"what the tool is called instead, before the prefix; this, description or annotations is required" toolhive:"this or description is required"`
+	Description string      `yaml:"description" max:"16384" doc:"how it is described instead; lines may be broken"`
+	Annotations annotations `yaml:"annotations"`
+}
+
+// annotations are nil where the tool's own stay.
+type annotations struct {
+	Title           *string `yaml:"title" max:"512" doc:"title among its annotations, instead of its own there; clients show the title of the tool itself first, if it has one"`
+	ReadOnlyHint    *bool   `yaml:"readOnlyHint" doc:"hint for clients, instead of its own: it changes nothing"`
+	DestructiveHint *bool   `yaml:"destructiveHint" doc:"likewise: what it changes may be lost"`
+	IdempotentHint  *bool   `yaml:"idempotentHint" doc:"likewise: called twice it changes no more than once"`
+	OpenWorldHint   *bool   `yaml:"openWorldHint" doc:"likewise: it deals with things outside"`
 }
 
 type operational struct {
@@ -117,15 +126,15 @@ type operational struct {
 }
 
 type timeouts struct {
-	Default     time.Duration            `yaml:"default" default:"30s" min:"1ms" limit:"24h" doc:"longest wait for the answer to a request; time in which the back end waits for the client does not count, and tasks/result has no limit"`
-	PerWorkload map[string]time.Duration `yaml:"perWorkload" min:"1ms" limit:"24h" doc:"the same for one back end, by its name"`
+	Default     time.Duration            `yaml:"default" default:"30s" min:"1ms" limit:"24h" doc:"longest wait for the answer to a request; time in which the back end waits for the client does not count, and tasks/result has no limit" toolhive:"not read up to v0.43"`
+	PerWorkload map[string]time.Duration `yaml:"perWorkload" min:"1ms" limit:"24h" doc:"the same for one back end, by its name" toolhive:"not read up to v0.43"`
 }
 
 type failureHandling struct {
 	HealthCheckInterval     time.Duration `yaml:"healthCheckInterval" default:"30s" min:"100ms" limit:"24h" doc:"time between two checks of a back end"`
 	HealthCheckTimeout      time.Duration `yaml:"healthCheckTimeout" default:"10s" min:"1ms" limit:"24h" doc:"longest wait for a check, less than healthCheckInterval; one of a back end that is not there has 20 s at least"`
 	UnhealthyThreshold      int           `yaml:"unhealthyThreshold" default:"3" min:"1" limit:"1000" doc:"checks in a row that must fail before a back end counts as lost"`
-	PartialFailureMode      string        `yaml:"partialFailureMode" default:"best_effort" oneof:"best_effort" later:"fail" doc:"what becomes of lists while a back end is lost; best_effort: they have what the others have" toolhive:"default fail"`
+	PartialFailureMode      string        `yaml:"partialFailureMode" default:"best_effort" oneof:"best_effort|fail" doc:"what becomes of lists while a back end is not there; best_effort: they have what the others have; fail: they are refused with an error. Calls go on" toolhive:"default fail, but what is set is not read (August 2026, issue 6164)"`
 	CircuitBreaker          later         `yaml:"circuitBreaker" doc:"a lost back end's calls fail without being tried"`
 	StatusReportingInterval foreign       `yaml:"statusReportingInterval"`
 }

@@ -1,7 +1,10 @@
 package core
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/aggregate"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/wire"
@@ -77,6 +80,15 @@ func newCatalogue(rules *aggregate.Rules, k kind, lists map[string]*[kinds][]wir
 		c.byName[c.entries[i].Name] = &c.entries[i]
 	}
 	return c
+}
+
+// same reports whether two lists of a kind are the same to clients and to the
+// trail.
+func (c *catalogue) same(other *catalogue) bool {
+	equal := func(a, b wire.Raw) bool { return bytes.Equal(a, b) }
+	return slices.EqualFunc(c.entries, other.entries, func(a, b aggregate.Exposed) bool {
+		return a.Name == b.Name && a.Backend == b.Backend && equal(a.Raw, b.Raw)
+	}) && maps.EqualFunc(c.listed, other.listed, equal)
 }
 
 // find returns where a name leads; nil: nowhere.

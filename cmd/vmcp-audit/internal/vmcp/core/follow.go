@@ -2,6 +2,8 @@ package core
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/aggregate"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/upstream"
@@ -29,6 +31,76 @@ func (s *Session) subscribed(ctx context.Context, m *member, req Request, ev ups
 	return result, nil
 }
 
+// followedAt returns the back end that an unsubscribe is for: the one that was
+// subscribed to, whoever else may have the URI.
+func (s *Session) followedAt(method, uri string) []*member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.followed[uri]; m != nil && method == "resources/unsubscribe" {
+		return []*member{m}
+	}
+	return nil
+}
+
+// follows reports whether the session follows resources of m.
+func (s *Session) follows(m *member) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, of := range s.followed {
+		if of == m {
+			return true
+		}
+	}
+	return false
+}
+
+// revive has the sessions that follow resources of m find out whether it has
+// lost them, as by a restart, and follow them again.
+func (g *Gateway) revive(m *member) {
+	if st := m.state(); st.legacy == nil {
+		return
+	}
+	turn := make(chan struct{}, maxClosing)
+	for _, s := range g.open() {
+		if !s.follows(m) {
+			continue
+		}
+		g.background(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			ctx, cancel := context.WithTimeout(s.ctx, refreshTimeout)
+			defer cancel()
+			_, _ = s.legacyCall(ctx, m, upstream.Request{Method: "ping"}, &callEvents{s: s, m: m, ctx: s.ctx, ev: upstream.Nobody})
+		})
+	}
+}
+
+// Pauses before a stream is opened again that ended.
+const (
+	firstPause = time.Second
+	lastPause  = 30 * time.Second
+)
+
+// hold keeps a stream of a back end of revision 2026-07-28 open until ctx ends,
+// unless the back end refuses it.
+func (m *member) hold(ctx context.Context, params wire.Raw, ev upstream.Events) {
+	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
+		began := time.Now()
+		_, err := m.stateless.Call(ctx, upstream.Request{Method: "subscriptions/listen", Params: params}, ev)
+		if _, said := errors.AsType[*wire.Error](err); said {
+			m.g.log.Warn("a back end tells of no changes of resources", "backend", m.Name, "error", errorText(err))
+			return
+		}
+		if time.Since(began) > lastPause {
+			pause = firstPause
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
 // followURI remembers a resource; s.mu is held.
 func (s *Session) followURI(uri string, m *member) {
 	if s.followed == nil {
@@ -37,17 +109,6 @@ func (s *Session) followURI(uri string, m *member) {
 	if len(s.followed) < maxFollowed {
 		s.followed[uri] = m
 	}
-}
-
-// subscribe subscribes a hub to a resource of a legacy back end.
-func (s *Session) subscribe(ctx context.Context, m *member, req Request, ev upstream.Events, uri string) (wire.Raw, error) {
-	result, err := s.exchange(ctx, m, req, ev)
-	if err == nil {
-		s.mu.Lock()
-		s.followURI(uri, m)
-		s.mu.Unlock()
-	}
-	return result, err
 }
 
 // watchAgain opens the stream on which a back end of revision 2026-07-28 tells
@@ -83,7 +144,7 @@ func (s *Session) watchAgain(m *member) {
 	params := wire.Set(wire.Set(nil, "notifications", filter), "_meta", meta)
 	s.g.background(func() {
 		defer stop()
-		_, _ = m.stateless.Call(ctx, upstream.Request{Method: "subscriptions/listen", Params: params}, updates{s})
+		m.hold(ctx, params, updates{s})
 	})
 }
 

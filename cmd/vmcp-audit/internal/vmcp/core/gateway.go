@@ -9,8 +9,11 @@ package core
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +35,9 @@ type Options struct {
 	Name, Version string
 	// Rules make one list of several. They must have passed their check.
 	Rules *aggregate.Rules
+	// Whole refuses lists while a back end is not there; else they have what the
+	// others have.
+	Whole bool
 	// Authorize decides whether a tool may be called, by its exposed name. What
 	// it refuses is answered with a tool error that holds its text. nil: all may.
 	Authorize func(ctx context.Context, tool string) error
@@ -54,7 +60,12 @@ type Gateway struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
-	closing chan struct{} // one entry for each session that may be closed at once
+	closing chan struct{}   // one entry for each session that may be closed at once
+	orderly context.Context // ends when all are to be closed at once
+	hurry   context.CancelFunc
+	mark    string // what the handles of parked calls begin with
+
+	relisting sync.Mutex // one list is made at a time, so that the last is the newest
 
 	mu       sync.Mutex // guards what follows
 	lists    [kinds]*catalogue
@@ -78,8 +89,10 @@ func New(backends []*upstream.Backend, opt Options) *Gateway {
 		opt: opt, log: opt.Log, trail: trail{rec: opt.Recorder, strict: opt.Strict, log: opt.Log},
 		sessions: make(map[*Session]struct{}), hubs: make(map[string]*hub),
 		closing: make(chan struct{}, maxClosing),
+		mark:    "vmcp-" + rand.Text()[:8] + "-",
 	}
 	g.ctx, g.stop = context.WithCancel(context.Background())
+	g.orderly, g.hurry = context.WithCancel(context.Background())
 	for _, b := range backends {
 		g.members = append(g.members, newMember(g, b))
 	}
@@ -115,6 +128,11 @@ func (g *Gateway) Start() {
 	select {
 	case <-done:
 	case <-time.After(FirstLook):
+		for _, m := range g.members {
+			if !m.state().up {
+				g.log.Warn("back end is not there yet", "backend", m.Name)
+			}
+		}
 	case <-g.ctx.Done():
 	}
 }
@@ -122,20 +140,39 @@ func (g *Gateway) Start() {
 // Abort ends all sessions and takes no new ones.
 func (g *Gateway) Abort() {
 	g.mu.Lock()
-	var open []*Session
-	for s := range g.sessions {
-		open = append(open, s)
-	}
 	g.refusing = true
 	g.mu.Unlock()
-	for _, s := range open {
+	for _, s := range g.open() {
 		s.Close()
+	}
+}
+
+// open returns the sessions that there are.
+func (g *Gateway) open() []*Session {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Collect(maps.Keys(g.sessions))
+}
+
+// farewell is how long sessions with back ends are ended in good order when the
+// gateway closes, before what is left of them ends all at once.
+const farewell = 5 * time.Second
+
+// turn waits until a session may be closed, and returns what lets the next one.
+func (g *Gateway) turn() func() {
+	select {
+	case g.closing <- struct{}{}:
+		return func() { <-g.closing }
+	case <-g.orderly.Done():
+		return func() {}
 	}
 }
 
 // Close ends all sessions and everything that Start began, and waits for it.
 func (g *Gateway) Close() {
 	g.Abort()
+	defer g.hurry()
+	defer time.AfterFunc(farewell, g.hurry).Stop()
 	g.mu.Lock()
 	g.closed = true
 	for _, h := range g.hubs {
@@ -144,10 +181,11 @@ func (g *Gateway) Close() {
 	g.mu.Unlock()
 	g.stop()
 	g.wg.Wait()
+	var wg sync.WaitGroup
 	for _, m := range g.members {
-		m.close()
-		m.CloseIdle()
+		wg.Go(func() { m.close(); m.CloseIdle() })
 	}
+	wg.Wait()
 }
 
 // background runs f, unless the gateway is closed, and reports whether it does.
@@ -197,6 +235,8 @@ func (g *Gateway) member(name string) *member {
 
 // relist makes the gateway's own lists anew.
 func (g *Gateway) relist() {
+	g.relisting.Lock()
+	defer g.relisting.Unlock()
 	all := make(map[string]*[kinds][]wire.Raw)
 	for _, m := range g.members {
 		if st := m.state(); st.up {
@@ -222,13 +262,7 @@ func (g *Gateway) known(k kind) *catalogue {
 // broadcast tells the clients that lists of a back end have changed. Those with
 // a session of their own with it hear it from there, unless all is set.
 func (g *Gateway) broadcast(m *member, method string, all bool) {
-	g.mu.Lock()
-	var to []*Session
-	for s := range g.sessions {
-		to = append(to, s)
-	}
-	g.mu.Unlock()
-	for _, s := range to {
+	for _, s := range g.open() {
 		if all || !s.has(m) {
 			s.changed(method)
 		}

@@ -17,10 +17,12 @@ const (
 	knownTimeout = 2 * time.Second
 )
 
+var errCursor = wire.NewError(wire.CodeInvalidParams, "unknown cursor: lists have one page", nil)
+
 // list answers a request for a list: all pages of all back ends as one page.
 func (s *Session) list(ctx context.Context, k kind, req Request, _ upstream.Events) (wire.Raw, error) {
 	if wire.Get(req.Params, "cursor") != nil {
-		return nil, wire.NewError(wire.CodeInvalidParams, "unknown cursor: lists have one page", nil)
+		return nil, errCursor
 	}
 	c, pages, err := s.gather(ctx, k, &req)
 	if err != nil {
@@ -56,9 +58,21 @@ func cacheable(result wire.Raw, pages []wire.Raw) wire.Raw {
 	if len(pages) == 0 {
 		scope = "private"
 	}
-	result = wire.Set(result, "resultType", wire.Raw(`"complete"`))
-	result = wire.Set(result, "ttlMs", wire.Raw(strconv.FormatInt(max(ttl, 0), 10)))
-	return wire.Set(result, "cacheScope", wire.Quote(scope))
+	return complete(result, wire.Raw(strconv.FormatInt(max(ttl, 0), 10)), wire.Quote(scope))
+}
+
+// complete adds what revision 2026-07-28 wants of a result that may be kept, as
+// far as the back end has not said it.
+func complete(result, ttl, scope wire.Raw) wire.Raw {
+	for _, one := range []struct {
+		key   string
+		value wire.Raw
+	}{{"resultType", wire.Raw(`"complete"`)}, {"ttlMs", ttl}, {"cacheScope", scope}} {
+		if wire.Get(result, one.key) == nil {
+			result = wire.Set(result, one.key, one.value)
+		}
+	}
+	return result
 }
 
 // gather asks every back end for its list. One that fails keeps the list that
@@ -69,8 +83,14 @@ func (s *Session) gather(ctx context.Context, k kind, req *Request) (*catalogue,
 		entries []wire.Raw
 		page    wire.Raw
 	}
+	s.mu.Lock()
+	changes := s.changes[k]
+	s.mu.Unlock()
 	up := s.g.up()
 	all := make([]got, len(up))
+	if req != nil && s.g.opt.Whole && len(up) < len(s.g.members) {
+		return nil, nil, wire.NewError(wire.CodeInternal, "not every back end is there, and lists are not to be given in part", nil)
+	}
 	var wg sync.WaitGroup
 	for i, m := range up {
 		st := m.state()
@@ -103,8 +123,13 @@ func (s *Session) gather(ctx context.Context, k kind, req *Request) (*catalogue,
 		pages = append(pages, nil)
 	}
 	c := newCatalogue(s.g.opt.Rules, k, lists)
+	if known := s.g.known(k); c.same(known) {
+		c = known // thousands of sessions need not keep one each
+	}
 	s.mu.Lock()
-	s.lists[k] = c
+	if s.changes[k] == changes { // else it is old already
+		s.lists[k] = c
+	}
 	s.mu.Unlock()
 	return c, pages, nil
 }

@@ -25,8 +25,11 @@ type member struct {
 
 	own upstream.Conn // the gateway's own legacy session, to watch by; nil: none
 
-	mu sync.Mutex // guards st
-	st state
+	mu         sync.Mutex // guards what follows
+	st         state
+	news       []string // list changes that are still to be told
+	stale      bool     // the lists are to be fetched again
+	refreshing bool     // somebody does that
 }
 
 // state is what is known of a back end.
@@ -91,23 +94,31 @@ func (m *member) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.learn(now)
+	for _, method := range m.learn(now) { // whoever had a session with it has lost it, and with it the word of the change
+		m.g.broadcast(m, method, true)
+	}
+	m.g.revive(m)
 	return nil
 }
 
-// alive asks for a sign of life. An error of the server's own is one.
+var errEra = errors.New("the back end speaks another era now")
+
+// alive asks for a sign of life. What has taken the place of the back end in
+// another era gives none, nor does one whose changes cannot have been heard.
 func (m *member) alive(ctx context.Context, st *state) error {
-	req, conn := upstream.Request{Method: "ping"}, m.own
-	if st.legacy == nil {
-		req, conn = upstream.Request{Method: "server/discover", Params: wire.Set(nil, "_meta", m.meta())}, m.stateless
-		m.listen()
-	}
-	if conn == nil {
+	switch {
+	case st.legacy == nil && !st.listens, st.legacy != nil && m.own == nil:
 		return upstream.ErrBroken
+	case st.legacy == nil:
+		result, err := m.stateless.Call(ctx, upstream.Request{Method: "server/discover", Params: wire.Set(nil, "_meta", m.meta())}, upstream.Nobody)
+		if modern, _ := upstream.Eras(result); err == nil && !modern {
+			err = errEra
+		}
+		return err
 	}
-	_, err := conn.Call(ctx, req, upstream.Nobody)
-	if _, said := errors.AsType[*wire.Error](err); said {
-		return nil
+	_, err := m.own.Call(ctx, upstream.Request{Method: "ping"}, upstream.Nobody)
+	if said, ok := errors.AsType[*wire.Error](err); ok && said.Code() == wire.CodeMethodNotFound {
+		return nil // it has no ping, but it is there
 	}
 	return err
 }
@@ -140,11 +151,10 @@ func (m *member) look(ctx context.Context) (state, error) {
 			m.own, st.legacy = nil, nil // its other era can do more
 		}
 	}
-	err = m.fetchAll(ctx, &st)
 	if st.legacy == nil {
 		m.listen()
 	}
-	return st, err
+	return st, m.fetchAll(ctx, &st)
 }
 
 // fetchAll fetches the lists that the back end has.
@@ -177,48 +187,54 @@ const (
 	maxEntries = 10000
 )
 
-var errEndless = errors.New("the list has more than 100 pages or 10,000 entries")
+var errEndless = errors.New("the list has more than 100 pages, 10,000 entries or 64 MiB")
 
 // fetch reads every page of a list. It returns the last page too.
 func fetch(k kind, params wire.Raw, call func(params wire.Raw) (wire.Raw, error)) (entries []wire.Raw, last wire.Raw, err error) {
+	return pages(listings[k].member, params, call)
+}
+
+// pages is fetch for the list that a member of the result is.
+func pages(name string, params wire.Raw, call func(params wire.Raw) (wire.Raw, error)) (entries []wire.Raw, last wire.Raw, err error) {
+	size := 0
 	for range maxPages {
 		if last, err = call(params); err != nil {
 			return nil, nil, err
 		}
-		entries = append(entries, wire.Elements(wire.Get(last, listings[k].member))...)
+		entries = append(entries, wire.Elements(wire.Get(last, name))...)
+		if size += len(last); len(entries) > maxEntries || size > wire.MaxMessage {
+			break
+		}
 		cursor := wire.Get(last, "nextCursor")
 		if wire.Text(cursor) == "" {
 			return entries, last, nil
-		}
-		if len(entries) > maxEntries {
-			break
 		}
 		params = wire.Set(params, "cursor", cursor)
 	}
 	return nil, nil, errEndless
 }
 
-// learn takes over what a look has found, and tells if a back end that was
-// there all the time has changed.
-func (m *member) learn(now state) {
+// learn takes over what a look has found, tells the trail if a back end that was
+// there all the time has changed, and returns what tells of the lists that have.
+func (m *member) learn(now state) (news []string) {
 	m.mu.Lock()
 	before := m.st
 	now.up, now.seen, now.listens = before.up, before.seen, before.listens
 	m.st = now
 	m.mu.Unlock()
 	if !before.up {
-		return // report tells
+		return nil // report tells
 	}
 	m.g.relist()
 	for k := range kinds {
 		if !slices.EqualFunc(before.lists[k], now.lists[k], func(a, b wire.Raw) bool { return string(a) == string(b) }) {
-			m.g.trail.discovery(m, changeChanged, nil, 0)
-			return
+			news = append(news, listings[k].changed)
 		}
 	}
-	if string(before.welcome().Capability()) != string(now.welcome().Capability()) {
+	if len(news) > 0 || string(before.welcome().Capability()) != string(now.welcome().Capability()) {
 		m.g.trail.discovery(m, changeChanged, nil, 0)
 	}
+	return slices.Compact(news) // resources and templates have one for both
 }
 
 // What becomes of a back end.
@@ -252,7 +268,11 @@ func (m *member) report(err error, took time.Duration) {
 		m.g.tellUnused(m)
 		m.g.tellRefusals(m)
 	} else {
-		m.g.log.Warn("back end is not there", "backend", m.Name, "change", change, "error", errorText(err))
+		text := errorText(err)
+		if m.Transport == upstream.Stdio && errors.Is(err, upstream.ErrBroken) {
+			text += ": its command has ended, and VMCP_AUDIT_LOG_LEVEL=debug shows what it said"
+		}
+		m.g.log.Warn("back end is not there", "backend", m.Name, "change", change, "error", text)
 	}
 	for _, k := range []kind{tools, prompts, resources} {
 		m.g.broadcast(m, listings[k].changed, true)
@@ -282,9 +302,13 @@ func (g *Gateway) tellRefusals(m *member) {
 type watcher struct{ m *member }
 
 func (w watcher) Notify(n wire.Message) {
+	if n.Method == "notifications/subscriptions/acknowledged" {
+		w.m.refetch() // what changed before the stream began was told to nobody
+		return
+	}
 	for k := range kinds {
 		if n.Method == listings[k].changed {
-			w.m.changed(n.Method)
+			w.m.refetch(n.Method)
 			return
 		}
 	}
@@ -294,33 +318,71 @@ func (w watcher) Ask(context.Context, wire.Message) (wire.Raw, *wire.Error) {
 	return nil, wire.NewError(wire.CodeMethodNotFound, "nobody is there to answer", nil)
 }
 
-const refreshTimeout = 20 * time.Second
+const (
+	refreshTimeout = 20 * time.Second
+	refreshPause   = 250 * time.Millisecond // a back end that announces changes without an end is not asked all the time
+)
 
-// changed fetches the lists again and tells who may have seen the old ones.
-func (m *member) changed(method string) {
-	m.g.background(func() {
-		ctx, cancel := context.WithTimeout(m.g.ctx, refreshTimeout)
-		defer cancel()
-		m.looking.Lock()
-		st := m.state()
-		var err error
-		if st.legacy != nil && m.own == nil {
-			err = upstream.ErrBroken
-		} else if err = m.fetchAll(ctx, &st); err == nil {
-			m.learn(st)
+// refetch has the lists fetched again, and tells of changes who may have seen the
+// old ones. What is announced while that is done is told with the next time.
+func (m *member) refetch(news ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stale = true
+	for _, method := range news {
+		if !slices.Contains(m.news, method) {
+			m.news = append(m.news, method)
 		}
-		m.looking.Unlock()
-		if err != nil {
-			m.doubt()
+	}
+	if !m.refreshing {
+		m.refreshing = m.g.background(m.refresh)
+	}
+}
+
+func (m *member) refresh() {
+	for {
+		m.mu.Lock()
+		news, stale := m.news, m.stale
+		m.news, m.stale, m.refreshing = nil, false, stale
+		m.mu.Unlock()
+		if !stale {
+			return
 		}
-		m.g.broadcast(m, method, false)
-	})
+		news = append(news, m.fetchAgain()...)
+		slices.Sort(news)
+		for _, method := range slices.Compact(news) {
+			m.g.broadcast(m, method, false)
+		}
+		select {
+		case <-time.After(refreshPause):
+		case <-m.g.ctx.Done():
+			return
+		}
+	}
+}
+
+func (m *member) fetchAgain() (news []string) {
+	ctx, cancel := context.WithTimeout(m.g.ctx, refreshTimeout)
+	defer cancel()
+	m.looking.Lock()
+	defer m.looking.Unlock()
+	st := m.state()
+	err := upstream.ErrBroken
+	if st.legacy == nil || m.own != nil {
+		err = m.fetchAll(ctx, &st)
+	}
+	if err != nil {
+		m.doubt()
+		return nil
+	}
+	return m.learn(st)
 }
 
 var listChanges = wire.Raw(`{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}`)
 
 // listen holds a stream of changes of a back end that speaks only revision
-// 2026-07-28. When it ends the next check opens it again.
+// 2026-07-28. When it has ended the next check looks at everything anew, and opens
+// it again.
 func (m *member) listen() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,14 +1,18 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/upstream"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/wire"
+	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
 // A modern client is asked by the result of its call, a legacy back end asks
@@ -22,21 +26,67 @@ var mayAsk = map[string]bool{"tools/call": true, "prompts/get": true, "resources
 const (
 	parkTimeout = 10 * time.Minute // for the client to come back with an answer
 	maxParked   = 100              // calls of one client
-	handleMark  = "vmcp-"          // what our handles begin with
 )
 
 // parked is a call that goes on between the tries of a modern client.
 type parked struct {
-	same   string // method and name of the call
+	req    Request // of the first try
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	asked  chan question
-	ended  chan struct{} // closed when result and err are set
+	ended  chan struct{} // closed when what follows is set
 	result wire.Raw
 	err    error
+	panic  any // what the call has panicked with
 
-	mu sync.Mutex // guards ev
-	ev upstream.Events
+	mu    sync.Mutex // guards what follows
+	ev    upstream.Events
+	token wire.Raw                 // progress token of the latest try
+	note  *middleware.Note         // of it
+	facts []func(*middleware.Note) // all that was told to it
+}
+
+type parkedKey struct{}
+
+// tell tells the trail something about the operation of ctx. If that is a call
+// which goes on, its later tries are told too.
+func tell(ctx context.Context, fact func(*middleware.Note)) {
+	p, ok := ctx.Value(parkedKey{}).(*parked)
+	if !ok {
+		fact(middleware.NoteFrom(ctx))
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.facts = append(p.facts, fact)
+	fact(p.note)
+}
+
+// goOn makes a try the latest one.
+func (p *parked) goOn(ctx context.Context, req Request, ev upstream.Events) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ev, p.note, p.token = ev, middleware.NoteFrom(ctx), wire.Get(req.Params, "_meta", "progressToken")
+	for _, fact := range p.facts {
+		fact(p.note)
+	}
+}
+
+// sameCall returns a digest of what a call asks for. JSON may be written in
+// several ways; what it says counts.
+func sameCall(req Request) [sha256.Size]byte {
+	var said struct {
+		Method, Name, URI string
+		Arguments         any
+	}
+	said.Method, said.Name, said.URI = req.Method, wire.Text(wire.Get(req.Params, "name")), wire.Text(wire.Get(req.Params, "uri"))
+	if arguments := wire.Get(req.Params, "arguments"); arguments != nil {
+		d := json.NewDecoder(bytes.NewReader(arguments))
+		d.UseNumber()
+		_ = d.Decode(&said.Arguments) // it is valid
+	}
+	text, _ := json.Marshal(said)
+	return sha256.Sum256(text)
 }
 
 type question struct {
@@ -44,11 +94,17 @@ type question struct {
 	answer chan wire.Raw
 }
 
-// Notify passes on to the try that is under way.
+// Notify passes on to the try that is under way, progress under its token.
 func (p *parked) Notify(m wire.Message) {
 	p.mu.Lock()
-	ev := p.ev
+	ev, token := p.ev, p.token
 	p.mu.Unlock()
+	if m.Method == "notifications/progress" {
+		if token == nil {
+			return // it did not ask
+		}
+		m.Params = wire.Set(m.Params, "progressToken", token)
+	}
 	ev.Notify(m)
 }
 
@@ -87,18 +143,19 @@ type waiting struct {
 
 // parkable carries out a call that a legacy back end may have questions about.
 func (h *hub) parkable(ctx context.Context, req Request, ev upstream.Events) (wire.Raw, error) {
-	same := req.Method + " " + wire.Text(wire.Get(req.Params, "name")) + wire.Text(wire.Get(req.Params, "uri"))
-	if state := wire.Text(wire.Get(req.Params, "requestState")); strings.HasPrefix(state, handleMark) {
-		return h.resume(ctx, state, same, req, ev)
+	if state := wire.Text(wire.Get(req.Params, "requestState")); strings.HasPrefix(state, h.g.mark) {
+		return h.resume(ctx, state, req, ev)
 	}
-	p := &parked{same: same, asked: make(chan question), ended: make(chan struct{}), ev: ev}
-	p.ctx, p.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	p := &parked{req: req, asked: make(chan question), ended: make(chan struct{})}
+	p.goOn(ctx, req, ev)
+	p.ctx, p.cancel = context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), parkedKey{}, p))
 	stop := context.AfterFunc(h.ctx, func() { p.cancel(ErrClosed) })
 	if !h.g.background(func() {
 		defer close(p.ended)
 		defer stop()
+		defer p.cancel(nil)
+		defer func() { p.panic = recover() }() // it is the handler's of a try, who can tell of it
 		p.result, p.err = h.Call(p.ctx, req, p)
-		p.cancel(nil)
 	}) {
 		stop()
 		return nil, ErrClosed
@@ -111,6 +168,9 @@ func (h *hub) parkable(ctx context.Context, req Request, ev upstream.Events) (wi
 func (h *hub) follow(ctx context.Context, p *parked) (wire.Raw, error) {
 	select {
 	case <-p.ended:
+		if p.panic != nil {
+			panic(p.panic)
+		}
 		return p.result, p.err
 	case q := <-p.asked:
 		return h.park(p, q)
@@ -122,7 +182,7 @@ func (h *hub) follow(ctx context.Context, p *parked) (wire.Raw, error) {
 }
 
 func (h *hub) park(p *parked, q question) (wire.Raw, error) {
-	handle := handleMark + rand.Text()
+	handle := h.g.mark + rand.Text()
 	w := &waiting{parked: p, q: q}
 	h.parking.mu.Lock()
 	if len(h.parking.calls) >= maxParked {
@@ -144,10 +204,11 @@ func (h *hub) park(p *parked, q question) (wire.Raw, error) {
 	p.ev = upstream.Nobody
 	p.mu.Unlock()
 	h.g.hold(h)
-	request := wire.Set(nil, "method", wire.Quote(q.Method))
-	if q.Params != nil {
-		request = wire.Set(request, "params", q.Params)
+	params := q.Params
+	if params == nil {
+		params = wire.Raw("{}") // without them the official Go SDK, v1.8.0, cannot read it
 	}
+	request := wire.Set(wire.Set(nil, "method", wire.Quote(q.Method)), "params", params)
 	result := wire.Set(wire.Raw(`{"resultType":"input_required"}`), "inputRequests", wire.Set(nil, "question", request))
 	return wire.Set(result, "requestState", wire.Quote(handle)), nil
 }
@@ -168,12 +229,11 @@ func (h *hub) unpark(handle string) *waiting {
 var errState = wire.NewError(wire.CodeInvalidParams, "requestState is unknown, was used before or is for another call", nil)
 
 // resume brings an answer to a parked call.
-func (h *hub) resume(ctx context.Context, handle, same string, req Request, ev upstream.Events) (wire.Raw, error) {
+func (h *hub) resume(ctx context.Context, handle string, req Request, ev upstream.Events) (wire.Raw, error) {
 	h.parking.mu.Lock()
 	w := h.parking.calls[handle]
-	fits := w != nil && w.same == same
 	h.parking.mu.Unlock()
-	if !fits {
+	if w == nil || sameCall(w.req) != sameCall(req) {
 		return nil, errState
 	}
 	answer := wire.Get(req.Params, "inputResponses", "question")
@@ -183,10 +243,7 @@ func (h *hub) resume(ctx context.Context, handle, same string, req Request, ev u
 	if w = h.unpark(handle); w == nil {
 		return nil, errState
 	}
-	h.note(ctx, req)
-	w.mu.Lock()
-	w.ev = ev
-	w.mu.Unlock()
+	w.goOn(ctx, req, ev)
 	w.q.answer <- answer
 	return h.follow(ctx, w.parked)
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/upstream"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/wire"
+	"github.com/vmcp-audit/vmcp-audit/emitter"
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
@@ -43,26 +45,47 @@ func (s *Session) inEra(ctx context.Context, m *member, req Request, ev upstream
 		return m.stateless.Call(ctx, out, about)
 	case st.legacy == nil && st.modern != nil:
 		return s.askStateless(ctx, m, out, about)
-	}
-	if s.modern {
+	case s.modern && wire.Get(req.Params, "requestState") != nil:
+		return nil, errState // of a call that is over: here it would run once more
+	case s.modern:
+		about.logs = wanted(req.Params)
 		out.Params = older(out.Params)
 	}
+	l, err := s.link(m)
+	if err != nil {
+		return nil, err
+	}
+	about.l = l
+	defer l.begin(about)()
 	result, err := s.legacyCall(ctx, m, out, about)
-	if err == nil && s.modern && wire.Get(result, "resultType") == nil {
-		result = wire.Set(result, "resultType", wire.Raw(`"complete"`))
+	if err == nil && s.modern {
+		result = newer(req.Method, result)
 	}
 	return result, err
 }
 
+// newer adds to a result what revision 2026-07-28 wants of it. A resource of
+// which its back end does not say how long it may be kept may not be kept.
+func newer(method string, result wire.Raw) wire.Raw {
+	switch {
+	case method == "resources/read":
+		return complete(result, wire.Raw("0"), wire.Raw(`"private"`))
+	case wire.Get(result, "resultType") == nil:
+		return wire.Set(result, "resultType", wire.Raw(`"complete"`))
+	}
+	return result
+}
+
 // legacyCall sends a call over the session's own session. If the back end has
 // lost that, nothing has run: a new one is opened and the call sent again, once.
-func (s *Session) legacyCall(ctx context.Context, m *member, req upstream.Request, ev upstream.Events) (wire.Raw, error) {
+func (s *Session) legacyCall(ctx context.Context, m *member, req upstream.Request, about *callEvents) (wire.Raw, error) {
 	for again := false; ; again = true {
 		conn, err := s.conn(ctx, m)
 		if err != nil {
 			return nil, err
 		}
-		result, err := conn.Call(ctx, req, ev)
+		s.tellWanted(ctx, m, conn, about.logs)
+		result, err := conn.Call(ctx, req, about)
 		_, unsent := errors.AsType[*upstream.NotRun](err)
 		if !unsent || again || !conn.Broken() {
 			return result, err
@@ -97,8 +120,11 @@ func passed(h http.Header) http.Header {
 type callEvents struct {
 	s   *Session
 	m   *member
+	l   *link           // that the call goes over; nil: none
 	ctx context.Context // of the call
 	ev  upstream.Events
+
+	logs level // the least that a modern client wants to hear; all if it is not set
 }
 
 func (c *callEvents) Notify(n wire.Message) {
@@ -108,37 +134,91 @@ func (c *callEvents) Notify(n wire.Message) {
 			return
 		}
 	}
-	c.ev.Notify(n)
+	if n.Method != "notifications/message" || c.logs.wants(n.Params) && c.sure() {
+		c.ev.Notify(n)
+	}
+}
+
+// sure reports whether a question or log message is about the call. Over stdio
+// and HTTP+SSE that is a guess, and a session on behalf of modern clients may have
+// calls of several people: one must not get what is about another one's.
+func (c *callEvents) sure() bool {
+	guessed := c.m.Via() == string(upstream.Stdio) || c.m.Via() == string(upstream.SSE)
+	return !c.s.modern || !guessed || c.l == nil || c.l.only() == c
 }
 
 func (c *callEvents) Ask(ctx context.Context, q wire.Message) (wire.Raw, *wire.Error) {
+	if !c.sure() {
+		return c.s.ask(ctx, c.s.ctx, c.m, upstream.Nobody, q)
+	}
 	return c.s.ask(ctx, c.ctx, c.m, c.ev, q)
 }
 
 // ask passes a question of a back end on and tells the trail, as an event that
 // belongs to the operation of about.
 func (s *Session) ask(ctx, about context.Context, m *member, ev upstream.Events, q wire.Message) (wire.Raw, *wire.Error) {
-	if token := wire.Get(q.Params, "_meta", "progressToken"); token != nil {
-		key := wire.IDKey(token)
-		s.mu.Lock()
-		if s.tokens == nil {
-			s.tokens = make(map[string]*member)
-		}
-		s.tokens[key] = m
-		s.mu.Unlock()
-		defer func() {
-			s.mu.Lock()
-			delete(s.tokens, key)
-			s.mu.Unlock()
-		}()
+	if its := wire.Get(q.Params, "_meta", "progressToken"); its != nil {
+		ours, forget := s.lend(token{m, its})
+		defer forget()
+		q.Params = wire.SetIn(q.Params, ours, "_meta", "progressToken")
 	}
 	if l, err := s.link(m); err == nil {
 		defer l.patience.pause()()
 	}
 	began := time.Now()
 	answer, rpcErr := ev.Ask(ctx, q)
-	s.g.trail.asked(about, m, q.Method, asked{began, answer, rpcErr, ctx.Err() != nil || about.Err() != nil})
+	if _, err := wire.Pick(answer, "action", "content"); err != nil && rpcErr == nil {
+		answer, rpcErr = nil, wire.NewError(wire.CodeInvalidParams, "the client's answer is ambiguous: "+err.Error(), nil)
+	}
+	cancelled := ctx.Err() != nil || about.Err() != nil || s.ctx.Err() != nil
+	s.g.trail.asked(s.child(about, questionType(q.Method)), m, q.Method, asked{began, answer, rpcErr, cancelled})
 	return answer, rpcErr
+}
+
+// lend returns a progress token for a question, in the place of its back end's
+// own: several of them may use the same.
+func (s *Session) lend(t token) (ours wire.Raw, forget func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	ours = wire.Raw(strconv.Itoa(s.asked))
+	if s.tokens == nil {
+		s.tokens = make(map[string]token)
+	}
+	s.tokens[wire.IDKey(ours)] = t
+	return ours, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.tokens, wire.IDKey(ours))
+	}
+}
+
+// child returns an event that belongs to the operation of ctx. What belongs to
+// none is of whoever the session is.
+func (s *Session) child(ctx context.Context, typ emitter.Type) *emitter.Event {
+	s.mu.Lock()
+	owner := s.owner
+	s.mu.Unlock()
+	if ctx != s.ctx || owner == nil {
+		return middleware.Child(ctx, typ)
+	}
+	e := owner.Child(typ)
+	e.Trace = emitter.Trace{}
+	return e
+}
+
+// own keeps who the session of a legacy client is, by its first call.
+func (s *Session) own(ctx context.Context) {
+	s.mu.Lock()
+	known := s.owner != nil
+	s.mu.Unlock()
+	if known {
+		return
+	}
+	e := middleware.Child(ctx, emitter.TypeRequest)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.owner = e
 }
 
 // fault turns what went wrong with a back end into what the client is told, and
@@ -147,7 +227,10 @@ func (s *Session) fault(ctx context.Context, m *member, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, said := errors.AsType[*wire.Error](err); said {
+	if said, ok := errors.AsType[*wire.Error](err); ok {
+		if said.Code() == wire.CodeVersion {
+			m.doubt() // it speaks another era now
+		}
 		return err
 	}
 	if _, cancelled := errors.AsType[*upstream.Cancelled](err); cancelled || ctx.Err() != nil {
@@ -155,7 +238,7 @@ func (s *Session) fault(ctx context.Context, m *member, err error) error {
 	}
 	m.doubt()
 	reason := reasonOf(err)
-	middleware.NoteFrom(ctx).Fail(reason, err.Error())
+	tell(ctx, func(n *middleware.Note) { n.Fail(reason, err.Error()) })
 	s.g.log.Warn("a back end gave no answer", "backend", m.Name, "reason", reason, "error", err)
 	return wire.NewError(wire.CodeInternal, "the back end "+m.Name+" gave no answer", nil)
 }

@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -19,6 +18,7 @@ import (
 // with ctx.
 func (s *Session) Call(ctx context.Context, req Request, ev upstream.Events) (wire.Raw, error) {
 	if !s.modern {
+		s.own(ctx)
 		var done func()
 		ctx, done = s.under(ctx, req.ID)
 		defer done()
@@ -51,7 +51,7 @@ func (s *Session) Call(ctx context.Context, req Request, ev upstream.Events) (wi
 }
 
 // unambiguous refuses parameters of which readers could see different ones.
-func unambiguous(params wire.Raw) error {
+func unambiguous(params wire.Raw) *wire.Error {
 	_, err := wire.Pick(params, "name", "arguments", "uri", "ref", "_meta", "taskId", "level", "cursor", "requestState", "inputResponses", "notifications")
 	if err == nil {
 		_, err = wire.Pick(wire.Get(params, "ref"), "type", "name", "uri")
@@ -79,11 +79,10 @@ func (s *Session) send(ctx context.Context, m *member, req Request, ev upstream.
 	if target.Type == "" {
 		target.Type = "server"
 	}
-	note := middleware.NoteFrom(ctx)
-	note.SetTarget(target.Server, target.Tool, target.Definition)
+	tell(ctx, func(n *middleware.Note) { n.SetTarget(target.Server, target.Tool, target.Definition) })
 	stored, err := s.g.trail.route(ctx, target, rule)
 	if err != nil {
-		note.Fail(emitter.ReasonAuditUnavailable, "")
+		tell(ctx, func(n *middleware.Note) { n.Fail(emitter.ReasonAuditUnavailable, "") })
 		return nil, wire.NewError(wire.CodeInternal, "the audit trail cannot take this call, so it was not run", nil)
 	}
 	defer stored.wait()
@@ -107,7 +106,7 @@ func (s *Session) named(ctx context.Context, k kind, req Request, ev upstream.Ev
 	m := s.g.member(x.Backend)
 	if k == tools && s.g.opt.Authorize != nil {
 		if err := s.g.opt.Authorize(ctx, name); err != nil {
-			middleware.NoteFrom(ctx).SetTarget(m.server, target.Tool, target.Definition)
+			tell(ctx, func(n *middleware.Note) { n.SetTarget(m.server, target.Tool, target.Definition) })
 			return toolError(err.Error()), nil
 		}
 	}
@@ -159,7 +158,10 @@ func (s *Session) resolve(ctx context.Context, k kind, name string) (*aggregate.
 // for, is asked of each back end in turn: the first that has it answers.
 func (s *Session) resource(ctx context.Context, req Request, ev upstream.Events) (wire.Raw, error) {
 	uri := wire.Text(wire.Get(req.Params, "uri"))
-	candidates, rule, err := s.holders(ctx, uri)
+	candidates, rule, err := s.followedAt(req.Method, uri), aggregate.RuleNone, error(nil)
+	if candidates == nil {
+		candidates, rule, err = s.holders(ctx, uri)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +169,11 @@ func (s *Session) resource(ctx context.Context, req Request, ev upstream.Events)
 	if len(candidates) == 0 {
 		target.Method = req.Method
 		s.g.trail.refused(ctx, target, "")
-		return nil, wire.NewError(wire.CodeNotFound, "resource not found", wire.Set(nil, "uri", wire.Quote(uri)))
+		code := wire.CodeNotFound
+		if s.modern {
+			code = wire.CodeInvalidParams // SEP-2164
+		}
+		return nil, wire.NewError(code, "resource not found", wire.Set(nil, "uri", wire.Quote(uri)))
 	}
 	var first error
 	for _, m := range candidates {
@@ -179,7 +185,7 @@ func (s *Session) resource(ctx context.Context, req Request, ev upstream.Events)
 			first = err
 		}
 	}
-	middleware.NoteFrom(ctx).SetTarget(candidates[0].server, "", "") // whose answer it is
+	tell(ctx, func(n *middleware.Note) { n.SetTarget(candidates[0].server, "", "") }) // whose answer it is
 	return nil, s.fault(ctx, candidates[0], first)
 }
 
@@ -276,76 +282,4 @@ func (s *Session) tellLevel(ctx context.Context, m *member, req Request, ev upst
 	defer cancel()
 	_, err := s.exchange(within, m, req, ev)
 	return s.fault(ctx, m, err)
-}
-
-const maxTasks = 10000 // that one session may have under way
-
-// remember notes where a task runs that a result is the handle of.
-func (s *Session) remember(m *member, result wire.Raw) {
-	id := wire.Text(wire.Get(result, "task", "taskId"))
-	if id == "" {
-		id = wire.Text(wire.Get(result, "taskId")) // the extension of revision 2026-07-28
-	}
-	if id == "" {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.tasks == nil {
-		s.tasks = make(map[string]*member)
-	}
-	if _, known := s.tasks[id]; !known && len(s.tasks) < maxTasks {
-		s.tasks[id] = m
-	}
-}
-
-// task routes by params.taskId; tasks/list joins the lists.
-func (s *Session) task(ctx context.Context, req Request, ev upstream.Events) (wire.Raw, error) {
-	if len(s.g.members) == 1 {
-		return s.relay(ctx, s.g.members[0], req, ev, emitter.Target{Type: "task"}, aggregate.RuleNone)
-	}
-	if req.Method == "tasks/list" {
-		return s.listTasks(ctx, req, ev)
-	}
-	id := wire.Text(wire.Get(req.Params, "taskId"))
-	s.mu.Lock()
-	m := s.tasks[id]
-	s.mu.Unlock()
-	if m == nil {
-		return nil, wire.NewError(wire.CodeInvalidParams, "unknown task", nil)
-	}
-	return s.relay(ctx, m, req, ev, emitter.Target{Type: "task", Name: id}, aggregate.RuleNone)
-}
-
-func (s *Session) listTasks(ctx context.Context, req Request, ev upstream.Events) (wire.Raw, error) {
-	out := wire.Raw{'['}
-	for _, m := range s.g.up() {
-		if st := m.state(); !st.can("tasks") {
-			continue
-		}
-		result, err := s.exchange(ctx, m, req, ev)
-		if _, said := errors.AsType[*wire.Error](err); err != nil && !said {
-			_ = s.fault(ctx, m, err)
-		}
-		for _, t := range wire.Elements(wire.Get(result, "tasks")) {
-			if len(out) > 1 {
-				out = append(out, ',')
-			}
-			out = append(out, t...)
-			s.remember(m, t)
-		}
-	}
-	return wire.Set(nil, "tasks", append(out, ']')), nil
-}
-
-// note tells the trail what a try goes on with that only brings an answer.
-func (s *Session) note(ctx context.Context, req Request) {
-	k := tools
-	if req.Method == "prompts/get" {
-		k = prompts
-	}
-	list := s.g.known(k)
-	if x := list.find(wire.Text(wire.Get(req.Params, "name"))); x != nil {
-		middleware.NoteFrom(ctx).SetTarget(s.g.member(x.Backend).server, x.Executed, digest(list.definition(x)))
-	}
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/upstream"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/wire"
+	"github.com/vmcp-audit/vmcp-audit/emitter"
 )
 
 // Request is what a client asks for.
@@ -33,22 +33,62 @@ type Session struct {
 	closed   bool
 	links    map[*member]*link
 	lists    [kinds]*catalogue // nil: not asked for yet, or changed since
+	changes  [kinds]int        // how often each list was found to be old
 	level    wire.Raw          // params of the last logging/setLevel
 	calls    map[string]context.CancelCauseFunc
-	tasks    map[string]*member             // by task id
-	tokens   map[string]*member             // by the progress token of a question
+	tasks    tasks
+	asked    int                            // questions with a progress token, so far
+	tokens   map[string]token               // by ours, of the questions under way
 	followed map[string]*member             // resources that are subscribed to, by URI
 	streams  map[*member]context.CancelFunc // on which stateless back ends tell of them
+	owner    *emitter.Event                 // says whose session it is; nil: nobody has called yet, or it is of many
+}
+
+// token is the progress token that a back end gave to a question.
+type token struct {
+	m   *member
+	its wire.Raw
 }
 
 // link is a session's own session with a legacy back end.
 type link struct {
 	patience patience
+	posts    posts
 
 	opening chan struct{} // holds one entry while it is used to open
 
-	mu   sync.Mutex // guards conn
-	conn upstream.Conn
+	mu    sync.Mutex // guards what follows
+	conn  upstream.Conn
+	level level // that it was told for modern clients
+	calls map[*callEvents]struct{}
+}
+
+// begin notes that a call is under way until the returned function is called.
+func (l *link) begin(c *callEvents) func() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.calls == nil {
+		l.calls = make(map[*callEvents]struct{})
+	}
+	l.calls[c] = struct{}{}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.calls, c)
+	}
+}
+
+// only returns the call that is under way, nil if there is none or several.
+func (l *link) only() *callEvents {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.calls) != 1 {
+		return nil
+	}
+	for c := range l.calls {
+		return c
+	}
+	return nil
 }
 
 func (l *link) get() upstream.Conn {
@@ -65,7 +105,7 @@ func (l *link) put(c upstream.Conn) upstream.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old := l.conn
-	l.conn = c
+	l.conn, l.level = c, everything
 	return old
 }
 
@@ -97,6 +137,7 @@ func (s *Session) Close() {
 		return
 	}
 	s.closed = true
+	s.end() // first: what is opened from now on is closed by who opens it
 	var open []upstream.Conn
 	for _, l := range s.links {
 		if c := l.put(nil); c != nil {
@@ -104,14 +145,12 @@ func (s *Session) Close() {
 		}
 	}
 	s.mu.Unlock()
-	s.end()
 	s.g.mu.Lock()
 	delete(s.g.sessions, s)
 	closed := s.g.closed
 	if len(open) > 0 && !closed {
 		s.g.wg.Go(func() {
-			s.g.closing <- struct{}{}
-			defer func() { <-s.g.closing }()
+			defer s.g.turn()()
 			closeAll(open)
 		})
 	}
@@ -173,7 +212,7 @@ func (s *Session) conn(ctx context.Context, m *member) (upstream.Conn, error) {
 	if c := l.get(); c != nil {
 		return c, nil
 	}
-	c, _, err := m.Open(ctx, upstream.Hello{Params: s.hello}, &base{s, m})
+	c, _, err := m.Open(ctx, upstream.Hello{Params: s.hello}, &base{s, m, l})
 	if err != nil {
 		return nil, notRun(err) // only the handshake may have
 	}
@@ -231,12 +270,18 @@ func (s *Session) stale(method string) {
 	for k := range kinds {
 		if listings[k].changed == method {
 			s.lists[k] = nil
+			s.changes[k]++
 		}
 	}
 }
 
-// Notify takes a notification of the client.
-func (s *Session) Notify(method string, params wire.Raw) {
+// Notify takes a notification of the client, unless readers could see different
+// ones in it: then the trail could tell of another cancel than the one that
+// happened.
+func (s *Session) Notify(method string, params wire.Raw) *wire.Error {
+	if _, err := wire.Pick(params, "requestId", "progressToken", "_meta"); err != nil {
+		return wire.NewError(wire.CodeInvalidParams, err.Error(), nil)
+	}
 	switch method {
 	case "notifications/initialized":
 	case "notifications/cancelled":
@@ -248,40 +293,17 @@ func (s *Session) Notify(method string, params wire.Raw) {
 		}
 	case "notifications/progress":
 		s.mu.Lock()
-		m := s.tokens[wire.IDKey(wire.Get(params, "progressToken"))]
+		t, known := s.tokens[wire.IDKey(wire.Get(params, "progressToken"))]
 		s.mu.Unlock()
-		if m != nil {
-			s.pass(m, method, params)
+		if known {
+			s.pass(t.m, method, wire.Set(params, "progressToken", t.its))
 		}
 	default:
 		for _, m := range s.g.members {
 			s.pass(m, method, params)
 		}
 	}
-}
-
-const passTimeout = 10 * time.Second // for a back end to take a notification
-
-// pass sends a notification to a back end that the session has a session with,
-// in the background: one that hangs holds up nobody.
-func (s *Session) pass(m *member, method string, params wire.Raw) {
-	s.mu.Lock()
-	l := s.links[m]
-	s.mu.Unlock()
-	if l == nil {
-		return
-	}
-	c := l.get()
-	if c == nil {
-		return
-	}
-	s.g.background(func() {
-		ctx, cancel := context.WithTimeout(s.ctx, passTimeout)
-		defer cancel()
-		if err := c.Notify(ctx, method, params); err != nil && s.ctx.Err() == nil {
-			s.g.log.Warn("a back end did not take a notification", "backend", m.Name, "method", method, "error", err)
-		}
-	})
+	return nil
 }
 
 // under returns the context of a call: with the values of ctx, ended by the
@@ -312,13 +334,24 @@ func (s *Session) under(ctx context.Context, id wire.Raw) (context.Context, func
 type base struct {
 	s *Session
 	m *member
+	l *link
 }
 
 func (b *base) Notify(n wire.Message) {
+	if c := b.l.only(); c != nil && b.s.modern && n.Method == "notifications/message" {
+		c.Notify(n) // a modern client hears of a log nowhere else
+		return
+	}
 	b.s.stale(n.Method)
 	b.s.client.Notify(n)
 }
 
+// Ask asks the client of the one call that is under way: many servers ask about
+// a call on the stream that is for everything else. If there are none or several
+// the question belongs to none.
 func (b *base) Ask(ctx context.Context, q wire.Message) (wire.Raw, *wire.Error) {
+	if c := b.l.only(); c != nil {
+		return c.Ask(ctx, q)
+	}
 	return b.s.ask(ctx, b.s.ctx, b.m, b.s.client, q)
 }

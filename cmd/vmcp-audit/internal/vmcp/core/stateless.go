@@ -20,6 +20,7 @@ type hub struct {
 	timer *time.Timer // ends it when nobody has used it for a time
 
 	parking parking
+	watched map[string]*watched // by URI; the session's mu guards it
 }
 
 // Bounds of sessions on behalf of modern clients.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/aggregate"
@@ -67,6 +68,9 @@ func count(entries []wire.Raw) emitter.Int { return emitter.Of(int64(len(entries
 func errorText(err error) string {
 	if _, ok := errors.AsType[*wire.Error](err); ok {
 		return "the back end answered with an error"
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "the back end gave no answer in time"
 	}
 	return err.Error()
 }
@@ -145,10 +149,20 @@ func told(r aggregate.Reason) bool {
 	return r != aggregate.Excluded && r != aggregate.Filtered
 }
 
-var questions = map[string]emitter.Type{
-	"sampling/createMessage": emitter.TypeSampling,
-	"elicitation/create":     emitter.TypeElicitation,
-	"roots/list":             emitter.TypeRootsList,
+// questionType returns the type of the event of a question.
+func questionType(method string) emitter.Type {
+	switch method {
+	case "sampling/createMessage":
+		return emitter.TypeSampling
+	case "elicitation/create":
+		return emitter.TypeElicitation
+	case "roots/list":
+		return emitter.TypeRootsList
+	}
+	if strings.HasPrefix(method, "tasks/") {
+		return emitter.TypeTask
+	}
+	return emitter.TypeRequest
 }
 
 // asked is what came of a question.
@@ -159,13 +173,9 @@ type asked struct {
 	moot   bool // nobody waited for the answer any more
 }
 
-// asked tells what a back end asked of the client, and what came of it.
-func (t *trail) asked(ctx context.Context, m *member, method string, a asked) {
-	typ, known := questions[method]
-	if t.rec == nil || !known {
-		return
-	}
-	e := middleware.Child(ctx, typ)
+// asked completes e, which tells what a back end asked of the client and what
+// came of it.
+func (t *trail) asked(e *emitter.Event, m *member, method string, a asked) {
 	e.Target = emitter.Target{Type: "server", Method: method, Server: m.server}
 	x := &e.Metadata.Extra
 	x.BackendName = m.Name

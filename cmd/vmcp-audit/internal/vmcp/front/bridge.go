@@ -2,6 +2,7 @@ package front
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/wire"
+	"github.com/vmcp-audit/vmcp-audit/emitter"
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
@@ -18,66 +20,132 @@ import (
 // of the client becomes a request to a handler in this process, the audited
 // one, so that there is one way in for everybody. What comes back goes to out.
 type bridge struct {
+	f        *Front
 	messages http.Handler // takes messages
-	streams  http.Handler // has the GET stream
 	via      string       // transport
 	path     string       // that the trail names
-	remote   string       // address of the client
-	host     string       // that it asked for
-	header   http.Header  // of the client's own request; nil for none
 	out      func(message []byte) error
 
-	ctx   context.Context
-	end   context.CancelFunc
-	wg    sync.WaitGroup
-	calls sync.WaitGroup // of the client's requests
-	run   chan struct{}  // holds one entry for each request under way
+	ctx    context.Context
+	end    context.CancelFunc
+	stream sync.WaitGroup // of what belongs to no request
+	calls  sync.WaitGroup // of the client's messages
+	run    chan struct{}  // holds one entry for each request under way
 
-	mu      sync.Mutex // guards what follows
-	session string
-	version string
+	mu        sync.Mutex // guards what follows
+	closed    bool       // no message is taken any more
+	session   string
+	version   string                        // that it speaks
+	stateless string                        // revision of the requests that name one
+	modern    map[string]context.CancelFunc // those of them under way, by id
+}
+
+// origin is the HTTP request by which a message came, if it did.
+type origin struct {
+	header http.Header
+	host   string
+	remote string // address of the client
 }
 
 const maxBridged = 256 // requests of one client under way
 
-func newBridge(ctx context.Context, messages, streams http.Handler) *bridge {
-	b := &bridge{messages: messages, streams: streams, run: make(chan struct{}, maxBridged)}
+func newBridge(ctx context.Context, f *Front, messages http.Handler) *bridge {
+	b := &bridge{f: f, messages: messages, run: make(chan struct{}, maxBridged), modern: make(map[string]context.CancelFunc)}
 	b.ctx, b.end = context.WithCancel(ctx)
 	return b
 }
 
-// take carries out a message of the client. What others may depend on it waits
-// for, the rest goes on by itself.
-func (b *bridge) take(message []byte, header http.Header) {
+// take carries out a message of the client, and reports whether it does. What
+// others may depend on is done when it returns, the rest goes on by itself.
+func (b *bridge) take(message []byte, from origin) bool {
 	m, err := wire.Parse(message)
-	if err != nil || !m.Request() || m.Method == "initialize" {
-		b.post(message, m, header)
-		return
+	if err != nil {
+		m = wire.Message{}
+	}
+	if !b.enter() {
+		return false
+	}
+	if !m.Request() || m.Method == "initialize" {
+		defer b.calls.Done()
+		b.post(b.ctx, message, m, from)
+		return true
 	}
 	select {
 	case b.run <- struct{}{}:
+	case <-b.f.draining:
+		b.calls.Done()
+		return false
 	case <-b.ctx.Done():
-		return
+		b.calls.Done()
+		return false
 	}
-	b.calls.Go(func() {
+	ctx, done := b.begin(m)
+	go func() {
+		defer b.calls.Done()
 		defer func() { <-b.run }()
-		b.post(message, m, header)
-	})
+		defer done()
+		b.post(ctx, message, m, from)
+	}()
+	return true
 }
 
-func (b *bridge) request(method string, body []byte, header http.Header) *http.Request {
-	ctx := middleware.Via(b.ctx, b.via)
-	r, err := http.NewRequestWithContext(ctx, method, b.path, io.NopCloser(bytes.NewReader(body)))
+// enter counts a message as under way, unless the bridge is to end.
+func (b *bridge) enter() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.calls.Add(1)
+	}
+	return !b.closed
+}
+
+// begin returns the context of a request, until done is called. The end of that
+// is what cancels one of revision 2026-07-28.
+func (b *bridge) begin(m wire.Message) (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancel(b.ctx)
+	id, version := wire.IDKey(m.ID), revision(m)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if version == "" || b.modern[id] != nil {
+		return ctx, cancel
+	}
+	b.stateless, b.modern[id] = version, cancel
+	return ctx, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.modern, id)
+		cancel()
+	}
+}
+
+// notified returns what a notification says by what went before it: the revision
+// that it belongs to, "" for that of the session, and the end of the request that
+// it cancels. There is no connection whose end could say that.
+func (b *bridge) notified(m wire.Message) (version string, end context.CancelFunc) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if m.Method == "notifications/cancelled" {
+		end = b.modern[wire.IDKey(wire.Get(m.Params, "requestId"))]
+	}
+	if end != nil || b.session == "" {
+		version = b.stateless
+	}
+	return version, end
+}
+
+func (b *bridge) request(ctx context.Context, body []byte, from origin) *http.Request {
+	r, err := http.NewRequestWithContext(middleware.Via(ctx, b.via), http.MethodPost, b.path, io.NopCloser(bytes.NewReader(body)))
 	if err != nil {
 		panic(err) // the path is ours
 	}
-	r.RemoteAddr, r.RequestURI, r.Host, r.ContentLength = b.remote, b.path, b.host, int64(len(body))
+	r.RemoteAddr, r.RequestURI, r.Host, r.ContentLength = from.remote, b.path, from.host, int64(len(body))
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
-	maps.Copy(r.Header, b.header)
-	maps.Copy(r.Header, header)
+	maps.Copy(r.Header, from.header)
 	for _, name := range []string{mcp.HeaderSessionID, mcp.HeaderProtocolVersion, mcp.HeaderMethod, mcp.HeaderName} {
 		r.Header.Del(name) // ours to say
 	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.session != "" {
@@ -88,21 +156,24 @@ func (b *bridge) request(method string, body []byte, header http.Header) *http.R
 }
 
 // post has one message carried out.
-func (b *bridge) post(message []byte, m wire.Message, header http.Header) {
-	r := b.request(http.MethodPost, message, header)
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Accept", "application/json, text/event-stream")
-	if v := wire.Text(wire.Get(m.Params, "_meta", metaPrefix+"protocolVersion")); v != "" {
+func (b *bridge) post(ctx context.Context, message []byte, m wire.Message, from origin) {
+	r := b.request(ctx, message, from)
+	version := revision(m)
+	if m.Notification() {
+		before, end := b.notified(m)
+		version = cmp.Or(version, before)
+		if end != nil {
+			defer end()
+		}
+	}
+	if version != "" {
 		r.Header.Del(mcp.HeaderSessionID)
-		r.Header.Set(mcp.HeaderProtocolVersion, v)
-		for name, value := range mcp.StandardHeaders(v, mcp.MCPMethod(m.Method), m.Params) {
+		r.Header.Set(mcp.HeaderProtocolVersion, version)
+		for name, value := range mcp.StandardHeaders(version, mcp.MCPMethod(m.Method), m.Params) {
 			r.Header.Set(name, value)
 		}
 	}
-	w := &bridged{b: b, header: make(http.Header), id: m.ID}
-	if m.Method == "initialize" {
-		w.began = b.began
-	}
+	w := &bridged{b: b, header: make(http.Header), message: m}
 	b.messages.ServeHTTP(w, r)
 	w.finish()
 }
@@ -115,98 +186,41 @@ func (b *bridge) began(h http.Header, answer wire.Message) {
 		return
 	}
 	b.mu.Lock()
-	old := b.session
 	b.session, b.version = id, wire.Text(wire.Get(answer.Result, "protocolVersion"))
 	b.mu.Unlock()
-	if old != "" {
-		return // the stream goes on with it until the end
+	b.stream.Go(func() { b.f.attach(b.ctx, &bridged{b: b, header: make(http.Header)}, id) })
+}
+
+// finish takes no more messages, and waits for the answers that are under way,
+// unless the end comes first.
+func (b *bridge) finish() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	done := make(chan struct{})
+	go func() { b.calls.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-b.ctx.Done():
 	}
-	b.wg.Go(func() {
-		r := b.request(http.MethodGet, nil, nil)
-		r.Header.Set("Accept", "text/event-stream")
-		b.streams.ServeHTTP(&bridged{b: b, header: make(http.Header)}, r)
-	})
 }
 
 // close ends the session and waits until nothing of it runs.
-func (b *bridge) close() {
+func (b *bridge) close(why emitter.Reason) {
 	b.mu.Lock()
-	open := b.session != ""
+	b.closed = true
 	b.mu.Unlock()
-	if open {
-		r := b.request(http.MethodDelete, nil, nil)
-		r = r.WithContext(context.WithoutCancel(r.Context()))
-		b.messages.ServeHTTP(&bridged{b: b, header: make(http.Header)}, r)
-	}
+	b.leave(why)
 	b.end()
 	b.calls.Wait()
-	b.wg.Wait()
+	b.leave(why) // a session that has begun meanwhile
+	b.stream.Wait()
 }
 
-// bridged is the answer to one request over a bridge.
-type bridged struct {
-	b      *bridge
-	id     wire.Raw // of the request, nil for none
-	header http.Header
-	began  func(http.Header, wire.Message)
-
-	status int
-	body   bytes.Buffer // JSON, or what is left of a stream
-	said   bool         // something was passed on
-}
-
-func (w *bridged) Header() http.Header { return w.header }
-
-// Flush does nothing: what is written has been passed on.
-func (w *bridged) Flush() {}
-
-func (w *bridged) WriteHeader(status int) {
-	if w.status == 0 && status >= 200 {
-		w.status = status
-	}
-}
-
-func (w *bridged) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	w.body.Write(p)
-	if w.header.Get("Content-Type") != "text/event-stream" {
-		return len(p), nil
-	}
-	for {
-		event, rest, whole := bytes.Cut(w.body.Bytes(), []byte("\n\n"))
-		if !whole {
-			return len(p), nil
-		}
-		if _, data, ok := bytes.Cut(event, []byte("data: ")); ok {
-			if err := w.pass(bytes.Clone(data)); err != nil {
-				return 0, err
-			}
-		}
-		w.body.Next(w.body.Len() - len(rest))
-	}
-}
-
-func (w *bridged) pass(message []byte) error {
-	w.said = true
-	return w.b.out(message)
-}
-
-// finish passes a JSON answer on. What is none, as a refusal in plain text, is
-// told as an error to the request.
-func (w *bridged) finish() {
-	if w.header.Get("Content-Type") == "text/event-stream" {
-		return
-	}
-	m, err := wire.Parse(w.body.Bytes())
-	switch {
-	case err == nil && m.Response() || w.body.Len() > 0 && bytes.Contains(w.body.Bytes(), []byte(`"id":null`)):
-		if w.began != nil {
-			w.began(w.header, m)
-		}
-		_ = w.pass(bytes.TrimSpace(w.body.Bytes()))
-	case w.id != nil && !w.said && w.b.ctx.Err() == nil && w.status >= 300:
-		_ = w.pass(wire.AppendError(nil, w.id, wire.NewError(wire.CodeInternal, http.StatusText(w.status), nil)))
-	}
+func (b *bridge) leave(why emitter.Reason) {
+	b.mu.Lock()
+	id := b.session
+	b.session = ""
+	b.mu.Unlock()
+	b.f.end(id, why)
 }

@@ -26,6 +26,8 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/core"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/upstream"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/wire"
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
 // Bounds and times.
@@ -39,6 +41,8 @@ const (
 
 	freshIdle = 2 * time.Minute  // for a session of which nothing came but its initialize
 	maxQueue  = 256              // messages that wait for a client's GET stream
+	maxQueued = 4 << 20          // bytes of them, unless it is one
+	maxEnding = 64               // ends of idle sessions that are recorded at a time
 	keepAlive = 25 * time.Second // between signs of life on an idle stream
 	writeTime = time.Minute      // for a client to take one message
 )
@@ -48,7 +52,7 @@ type Options struct {
 	MaxBody     int64
 	MaxSessions int
 	Idle        time.Duration
-	Recorder    core.Recorder // takes the ends of idle sessions; nil: nobody
+	Recorder    core.Recorder // takes the ends of sessions that no DELETE ends; nil: nobody
 	Log         *slog.Logger
 }
 
@@ -77,17 +81,11 @@ func New(g *core.Gateway, opt Options) *Front {
 	return &Front{g: g, opt: opt, draining: make(chan struct{}), sessions: make(map[string]*session)}
 }
 
-// Drain ends the streams that no call waits for, and takes no new sessions.
+// Drain ends the streams that no call waits for and the questions to clients,
+// whose answers nobody would take any more, and takes no new sessions.
 func (f *Front) Drain() { f.drainOnce.Do(func() { close(f.draining) }) }
 
-func (f *Front) drains() bool {
-	select {
-	case <-f.draining:
-		return true
-	default:
-		return false
-	}
-}
+func (f *Front) drains() bool { return closed(f.draining) }
 
 // Stats counts, since the start.
 type Stats struct {
@@ -117,37 +115,76 @@ func modernVersion(v string) bool { return v >= upstream.Modern }
 
 // verb serves GET and DELETE of a legacy session.
 func (f *Front) verb(w http.ResponseWriter, r *http.Request) {
-	s := f.lookup(w, r)
+	if !legacyVersion(w, r, nil) {
+		return
+	}
+	s, done := f.lookup(w, r, nil)
 	if s == nil {
 		return
 	}
-	if r.Method == http.MethodDelete {
-		f.remove(s)
+	defer done()
+	switch {
+	case r.Method == http.MethodDelete && !f.remove(s):
+		unknown(w, nil) // somebody was faster
+	case r.Method == http.MethodDelete:
 		w.WriteHeader(http.StatusOK)
-		return
-	}
-	if !accepts(r, "text/event-stream") {
+	case !accepts(r, "text/event-stream"):
 		http.Error(w, "the stream is text/event-stream", http.StatusNotAcceptable)
-		return
+	default:
+		s.out.serve(r.Context(), w, s.core.Done(), f.draining)
 	}
-	defer s.use()()
-	s.out.serve(w, r, s.core.Done(), f.draining)
 }
 
-// lookup returns the session that r names; nil: it has been answered.
-func (f *Front) lookup(w http.ResponseWriter, r *http.Request) *session {
-	id := r.Header.Get(mcp.HeaderSessionID)
-	if id == "" {
-		refuse(w, http.StatusBadRequest, nil, wire.CodeInvalidRequest, "Mcp-Session-Id is missing: begin with initialize")
-		return nil
+// attach serves the stream of a session to the bridge that has begun it.
+func (f *Front) attach(ctx context.Context, w http.ResponseWriter, id string) {
+	if s, done := f.find(id); s != nil {
+		defer done()
+		s.out.serve(ctx, w, s.core.Done(), f.draining)
 	}
+}
+
+// end ends a session of a bridge.
+func (f *Front) end(id string, why emitter.Reason) {
+	if s, done := f.find(id); s != nil {
+		defer done()
+		if f.remove(s) {
+			s.recordEnd(context.Background(), f.opt.Recorder, why, time.Now())
+		}
+	}
+}
+
+// find returns a session, in use until done is called; nil: there is none.
+func (f *Front) find(id string) (s *session, done func()) {
 	f.mu.Lock()
-	s := f.sessions[id]
-	f.mu.Unlock()
-	if s == nil {
-		refuse(w, http.StatusNotFound, nil, wire.CodeInvalidRequest, "no such session: begin anew with initialize")
+	defer f.mu.Unlock()
+	if s = f.sessions[id]; s == nil {
+		return nil, nil
 	}
-	return s
+	return s, s.use()
+}
+
+// lookup returns the session that r names, in use until done is called; nil: it
+// has been answered, as the one to the request id.
+func (f *Front) lookup(w http.ResponseWriter, r *http.Request, id wire.Raw) (s *session, done func()) {
+	name := r.Header.Get(mcp.HeaderSessionID)
+	if name == "" {
+		refuse(w, http.StatusBadRequest, id, wire.CodeInvalidRequest, "Mcp-Session-Id is missing: begin with initialize")
+		return nil, nil
+	}
+	s, done = f.find(name)
+	if s != nil && s.admits(r) {
+		return s, done
+	}
+	if s != nil {
+		done()
+		middleware.NoteFrom(r.Context()).Decide(middleware.Deny, nil, emitter.ReasonOtherPrincipal)
+	}
+	unknown(w, id)
+	return nil, nil
+}
+
+func unknown(w http.ResponseWriter, id wire.Raw) {
+	refuse(w, http.StatusNotFound, id, wire.CodeInvalidRequest, "no such session: begin anew with initialize")
 }
 
 func (f *Front) post(w http.ResponseWriter, r *http.Request) {
@@ -208,12 +245,12 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 
 // Run ends sessions that nobody uses, until ctx ends; then it ends all.
 func (f *Front) Run(ctx context.Context) {
-	tick := time.NewTicker(max(f.opt.Idle/10, time.Second))
+	tick := time.NewTicker(max(min(f.opt.Idle/10, freshIdle/2), time.Second))
 	defer tick.Stop()
 	for {
 		select {
 		case now := <-tick.C:
-			f.sweep(now)
+			f.sweep(ctx, now)
 		case <-ctx.Done():
 			f.mu.Lock()
 			all := f.sessions
@@ -230,11 +267,13 @@ func (f *Front) Run(ctx context.Context) {
 	}
 }
 
-func (f *Front) sweep(now time.Time) {
+// sweep ends the sessions that are idle. It returns when that is recorded, or
+// EmitTimeout after ctx has ended.
+func (f *Front) sweep(ctx context.Context, now time.Time) {
 	f.mu.Lock()
 	var idle []*session
 	for id, s := range f.sessions {
-		if s.idleSince(now) >= f.patience(s) {
+		if s.idle(now, f.opt.Idle) {
 			delete(f.sessions, id)
 			idle = append(idle, s)
 		}
@@ -242,24 +281,39 @@ func (f *Front) sweep(now time.Time) {
 	f.mu.Unlock()
 	for _, s := range idle {
 		s.core.Close()
-		s.recordEnd(f.opt.Recorder, now)
 	}
+	emit, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(middleware.EmitTimeout, cancel) })()
+	var wg sync.WaitGroup
+	turns := make(chan struct{}, maxEnding)
+	for _, s := range idle {
+		turns <- struct{}{}
+		wg.Go(func() {
+			s.recordEnd(emit, f.opt.Recorder, emitter.ReasonIdle, now)
+			<-turns
+		})
+	}
+	wg.Wait()
 }
 
-// patience is how long a session may be idle. Whoever opens sessions and does
-// nothing with them must not keep others out for long.
-func (f *Front) patience(s *session) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.end == nil {
-		return min(freshIdle, f.opt.Idle)
-	}
-	return f.opt.Idle
-}
-
-func (f *Front) remove(s *session) {
+// add makes a session findable, if there is room for it.
+func (f *Front) add(s *session) bool {
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.sessions) >= f.opt.MaxSessions {
+		return false
+	}
+	f.sessions[s.id] = s
+	return true
+}
+
+// remove ends a session, and reports whether it was there.
+func (f *Front) remove(s *session) bool {
+	f.mu.Lock()
+	there := f.sessions[s.id] == s
 	delete(f.sessions, s.id)
 	f.mu.Unlock()
 	s.core.Close()
+	return there
 }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -48,8 +49,11 @@ func TestRefused(t *testing.T) {
 		{name: "no JSON", method: "POST", body: `{`, status: 400, want: `-32700`},
 		{name: "batch", method: "POST", body: `[{"jsonrpc":"2.0","id":1,"method":"ping"}]`, status: 400, want: "batches"},
 		{name: "null id", method: "POST", body: `{"jsonrpc":"2.0","id":null,"method":"ping"}`, status: 400, want: `-32600`},
-		{name: "no session", method: "POST", body: `{"jsonrpc":"2.0","id":1,"method":"ping"}`, status: 400},
-		{name: "unknown session", method: "POST", body: `{"jsonrpc":"2.0","id":1,"method":"ping"}`, header: map[string]string{"Mcp-Session-Id": "x"}, status: 404},
+		{name: "no session", method: "POST", body: `{"jsonrpc":"2.0","id":1,"method":"ping"}`, status: 400, want: `"id":1,`},
+		{name: "unknown session", method: "POST", body: `{"jsonrpc":"2.0","id":1,"method":"ping"}`, header: map[string]string{"Mcp-Session-Id": "x"}, status: 404, want: `"id":1,`},
+		{name: "begun already", method: "POST", body: hello, header: legacy, status: 400, want: "already"},
+		{name: "GET, unknown version", method: "GET", header: map[string]string{"Mcp-Session-Id": session, "Mcp-Protocol-Version": "1999-01-01"}, status: 400},
+		{name: "DELETE, unknown version", method: "DELETE", header: map[string]string{"Mcp-Session-Id": session, "Mcp-Protocol-Version": "1999-01-01"}, status: 400},
 		{name: "unknown version", method: "POST", body: `{"jsonrpc":"2.0","id":1,"method":"ping"}`, header: map[string]string{"Mcp-Session-Id": session, "Mcp-Protocol-Version": "1999-01-01"}, status: 400},
 		{name: "ping", method: "POST", body: `{"jsonrpc":"2.0","id":1,"method":"ping"}`, header: legacy, status: 200, want: `{"jsonrpc":"2.0","id":1,"result":{}}`},
 		{name: "two names", method: "POST", body: `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","name":"b"}}`, header: legacy, status: 200, want: "twice"},
@@ -123,6 +127,42 @@ func TestGuard(t *testing.T) {
 		Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), tt.local, tt.allowed).ServeHTTP(w, r)
 		if w.Code != tt.want {
 			t.Errorf("%s: status %d, want %d", tt.name, w.Code, tt.want)
+		}
+	}
+}
+
+// TestCORS asks as a browser does before it lets a page send a request.
+func TestCORS(t *testing.T) {
+	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
+	served := 0
+	h := Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served++ }), local, Allowed{Origins: []string{"https://app.example"}})
+	for i, tt := range []struct {
+		method, origin, asks string
+		status, served       int
+		allowed              string
+	}{
+		{"OPTIONS", "https://app.example", "POST", 204, 0, "https://app.example"},
+		{"POST", "https://app.example", "", 200, 1, "https://app.example"},
+		{"OPTIONS", "https://app.example", "", 200, 1, "https://app.example"},
+		{"OPTIONS", "https://evil.example", "POST", 403, 0, ""},
+		{"POST", "", "", 200, 1, ""},
+	} {
+		served = 0
+		r := httptest.NewRequest(tt.method, "http://127.0.0.1/mcp", nil)
+		for name, value := range map[string]string{"Origin": tt.origin, "Access-Control-Request-Method": tt.asks} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		r.Header.Set("Access-Control-Request-Headers", "content-type,mcp-protocol-version")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		got := strconv.Itoa(w.Code) + " " + strconv.Itoa(served) + " " + w.Header().Get("Access-Control-Allow-Origin")
+		if want := strconv.Itoa(tt.status) + " " + strconv.Itoa(tt.served) + " " + tt.allowed; got != want {
+			t.Errorf("%d: %s, want %s", i, got, want)
+		}
+		if w.Code == http.StatusNoContent && w.Header().Get("Access-Control-Allow-Headers") != "content-type,mcp-protocol-version" {
+			t.Errorf("headers: %v", w.Header())
 		}
 	}
 }

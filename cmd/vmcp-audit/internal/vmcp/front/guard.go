@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/mark3labs/mcp-go/mcp"
 )
 
 // Allowed says which pages of which names may be the origin of a request, and by
@@ -31,10 +33,31 @@ func Guard(next http.Handler, local net.Addr, a Allowed) http.Handler {
 			http.Error(w, "this server is not called by that name", http.StatusForbidden)
 		case !a.origin(r, loopback):
 			http.Error(w, "pages of that origin may not use this server", http.StatusForbidden)
-		default:
+		case !preflight(w, r):
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// preflight tells a browser that the page may read the answer, and reports
+// whether that was all it asked (CORS, section 3.2 of the Fetch standard). Cookies
+// are not asked for.
+func preflight(w http.ResponseWriter, r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Add("Vary", "Origin")
+	h.Set("Access-Control-Expose-Headers", mcp.HeaderSessionID+", WWW-Authenticate")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "DELETE, GET, POST")
+	h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+	w.WriteHeader(http.StatusNoContent)
+	return true
 }
 
 func (a Allowed) origin(r *http.Request, loopback bool) bool {

@@ -12,74 +12,105 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/core"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/upstream"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/wire"
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
 // legacy serves a message of a revision up to 2025-11-25.
 func (f *Front) legacy(w http.ResponseWriter, r *http.Request, m wire.Message) {
-	if m.Method == "initialize" && m.Request() {
+	begins := m.Method == "initialize" && m.Request()
+	if begins && !f.has(r.Header.Get(mcp.HeaderSessionID)) {
 		f.initialize(w, r, m)
 		return
 	}
-	if v := r.Header.Get(mcp.HeaderProtocolVersion); v != "" && !slices.Contains(upstream.Legacy, v) {
-		refuse(w, http.StatusBadRequest, m.ID, wire.CodeInvalidRequest, "unsupported protocol version")
+	if !legacyVersion(w, r, m.ID) {
 		return
 	}
-	s := f.lookup(w, r)
+	s, done := f.lookup(w, r, m.ID)
 	if s == nil {
 		return
 	}
-	defer s.use()()
-	s.prepareEnd(r.Context())
+	defer done()
+	s.speak()
 	switch {
+	case begins:
+		refuse(w, http.StatusBadRequest, m.ID, wire.CodeInvalidRequest, "the session has begun already")
 	case m.Response():
 		if !s.answer(m) {
 			f.unsolicited.Add(1)
+			middleware.NoteFrom(r.Context()).AddAnomaly(emitter.AnomalyUnsolicited)
 			f.opt.Log.Debug("a client answered what nothing had asked")
 		}
 		w.WriteHeader(http.StatusAccepted)
 	case m.Notification():
-		s.core.Notify(m.Method, m.Params)
+		if err := s.core.Notify(m.Method, m.Params); err != nil {
+			writeJSON(w, http.StatusBadRequest, wire.AppendError(nil, nil, err))
+			return
+		}
 		w.WriteHeader(http.StatusAccepted)
 	default:
 		f.call(w, r, s, m)
 	}
 }
 
-func (f *Front) initialize(w http.ResponseWriter, r *http.Request, m wire.Message) {
-	s := &session{id: rand.Text(), out: newOutbox(&f.dropped), started: time.Now(), used: time.Now()}
+// legacyVersion reports whether r names no revision that is unknown; else it
+// has been answered, as the one to the request id.
+func legacyVersion(w http.ResponseWriter, r *http.Request, id wire.Raw) bool {
+	v := r.Header.Get(mcp.HeaderProtocolVersion)
+	ok := v == "" || slices.Contains(upstream.Legacy, v)
+	if !ok {
+		refuse(w, http.StatusBadRequest, id, wire.CodeInvalidRequest, "unsupported protocol version")
+	}
+	return ok
+}
+
+// has reports whether there is a session of that id.
+func (f *Front) has(id string) bool {
 	f.mu.Lock()
-	full := len(f.sessions) >= f.opt.MaxSessions
-	f.mu.Unlock()
-	if full || f.drains() {
-		w.Header().Set("Retry-After", "5")
-		refuse(w, http.StatusServiceUnavailable, m.ID, wire.CodeInternal, "no more sessions for now")
+	defer f.mu.Unlock()
+	return f.sessions[id] != nil
+}
+
+func (f *Front) initialize(w http.ResponseWriter, r *http.Request, m wire.Message) {
+	s := &session{id: rand.Text(), principal: principal(r), out: newOutbox(&f.dropped), started: time.Now(), draining: f.draining}
+	defer s.use()()
+	if f.drains() {
+		noRoom(w, m.ID)
 		return
 	}
 	c, result, err := f.g.Initialize(r.Context(), m.Params, s)
 	if err != nil {
-		f.answer(&exchange{w: w}, m, nil, err, http.StatusOK)
+		f.answer(newExchange(w, r), m, nil, err, http.StatusOK)
 		return
 	}
 	s.core = c
-	f.mu.Lock()
-	f.sessions[s.id] = s
-	f.mu.Unlock()
+	if !f.add(s) {
+		c.Close()
+		noRoom(w, m.ID)
+		return
+	}
 	w.Header().Set(mcp.HeaderSessionID, s.id)
-	f.answer(&exchange{w: w}, m, result, nil, http.StatusOK)
+	f.answer(newExchange(w, r), m, result, nil, http.StatusOK)
+	s.prepareEnd(r.Context())
+}
+
+func noRoom(w http.ResponseWriter, id wire.Raw) {
+	w.Header().Set("Retry-After", "5")
+	refuse(w, http.StatusServiceUnavailable, id, wire.CodeInternal, "no more sessions for now")
 }
 
 // call serves a request. The call goes on when the client's connection breaks,
 // since in these revisions that is no cancel.
 func (f *Front) call(w http.ResponseWriter, r *http.Request, s *session, m wire.Message) {
-	x := &exchange{w: w}
+	x := newExchange(w, r)
+	defer x.abort()
 	if m.Method == "ping" {
 		f.answer(x, m, wire.Raw("{}"), nil, http.StatusOK)
 		return
 	}
 	result, err := s.core.Call(r.Context(), core.Request{ID: m.ID, Method: m.Method, Params: m.Params, Header: r.Header}, callEvents{s, x})
 	if r.Context().Err() != nil {
-		x.abort() // nobody is there to get it, and the trail is not to say so
-		return
+		return // nobody is there to get it, and the trail is not to say so
 	}
 	f.answer(x, m, result, err, http.StatusOK)
 }

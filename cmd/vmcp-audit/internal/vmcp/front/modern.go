@@ -20,6 +20,11 @@ func modernMeta(m wire.Message) bool {
 	return wire.Get(m.Params, "_meta", metaPrefix+"protocolVersion") != nil
 }
 
+// revision returns the one that a message names, "" for none.
+func revision(m wire.Message) string {
+	return wire.Text(wire.Get(m.Params, "_meta", metaPrefix+"protocolVersion"))
+}
+
 // modern serves a message of revision 2026-07-28, in which each request stands
 // for itself. To close its connection is to cancel.
 func (f *Front) modern(w http.ResponseWriter, r *http.Request, m wire.Message) {
@@ -42,11 +47,11 @@ func (f *Front) modern(w http.ResponseWriter, r *http.Request, m wire.Message) {
 			}
 		}()
 	}
-	x := &exchange{w: w}
+	x := newExchange(w, r)
+	defer x.abort()
 	req := core.Request{ID: m.ID, Method: m.Method, Params: m.Params, Header: r.Header}
 	result, err := f.g.Stateless(ctx, r.Header.Get("Authorization"), req, statelessEvents{x})
 	if r.Context().Err() != nil {
-		x.abort()
 		return
 	}
 	status := http.StatusOK
@@ -71,16 +76,19 @@ func statusOf(code int) int {
 func checkModern(h http.Header, m wire.Message) *wire.Error {
 	header := h.Get(mcp.HeaderProtocolVersion)
 	meta := wire.Get(m.Params, "_meta")
-	version := wire.Text(wire.Get(meta, metaPrefix+"protocolVersion"))
+	claimed := wire.Get(meta, metaPrefix+"protocolVersion")
+	version := wire.Text(claimed)
 	switch {
 	case m.Response():
 		return wire.NewError(wire.CodeInvalidRequest, "this revision has no responses of clients", nil)
-	case header == "", version != "" && header != version:
+	case !modernVersion(header), version != "" && header != version:
 		return wire.NewError(wire.CodeHeader, "MCP-Protocol-Version does not say what _meta says", nil)
-	case m.Notification():
+	case m.Notification() && claimed == nil:
 		return nil
 	case version == "":
 		return wire.NewError(wire.CodeInvalidParams, "_meta has no "+metaPrefix+"protocolVersion", nil)
+	case m.Notification():
+		return nil
 	case wire.Get(meta, metaPrefix+"clientCapabilities") == nil:
 		return wire.NewError(wire.CodeInvalidParams, "_meta has no "+metaPrefix+"clientCapabilities", nil)
 	case version != upstream.Modern:

@@ -14,17 +14,20 @@ import (
 
 // session is one legacy client's.
 type session struct {
-	id      string
-	core    *core.Session
-	out     *outbox
-	started time.Time
+	id        string
+	principal string // whose it is, "" for nobody's in particular
+	core      *core.Session
+	out       *outbox
+	started   time.Time
+	draining  <-chan struct{} // closed when no answer of the client can come any more
 
 	mu      sync.Mutex // guards what follows
 	users   int        // requests and streams under way
 	used    time.Time
-	last    int64                        // number of the last question
-	pending map[string]chan wire.Message // questions, by our id
-	end     *emitter.Event               // the event of its end, should it come by idleness
+	spoken  bool                                // something came after initialize
+	last    int64                               // number of the last question
+	pending map[string]chan wire.Message        // questions, by our id
+	end     func(emitter.Reason) *emitter.Event // makes the event of its end, should no DELETE bring it
 }
 
 // use notes that a request is under way until the returned function is called.
@@ -40,39 +43,44 @@ func (s *session) use() func() {
 	}
 }
 
-// idleSince returns for how long nobody has used the session.
-func (s *session) idleSince(now time.Time) time.Duration {
+// idle reports whether nobody has used the session for a time: limit, or less
+// for one of which nothing came but its initialize. Whoever opens sessions and
+// does nothing with them must not keep others out for long.
+func (s *session) idle(now time.Time, limit time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.users > 0 {
-		return 0
+	if !s.spoken {
+		limit = min(freshIdle, limit)
 	}
-	return now.Sub(s.used)
+	return s.users == 0 && now.Sub(s.used) >= limit
 }
 
-// prepareEnd keeps what the event of an idle end needs: when that comes there
-// is no request that it could be made from.
+// speak notes that the client has used the session.
+func (s *session) speak() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spoken = true
+}
+
+// prepareEnd keeps what the event of an end without a DELETE needs: when that
+// comes there is no request that it could be made from. ctx is that of the
+// initialize, which has been answered.
 func (s *session) prepareEnd(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.end == nil {
-		s.end = middleware.Child(ctx, emitter.TypeSessionEnd)
-		s.end.Target = emitter.Target{Type: "session"}
-	}
+	s.end = middleware.SessionEnd(ctx)
 }
 
-func (s *session) recordEnd(rec core.Recorder, now time.Time) {
+func (s *session) recordEnd(ctx context.Context, rec core.Recorder, why emitter.Reason, now time.Time) {
 	s.mu.Lock()
-	e := s.end
-	s.end = nil
+	end := s.end
 	s.mu.Unlock()
-	if rec == nil || e == nil {
+	if rec == nil || end == nil {
 		return
 	}
-	e.AuditID = emitter.NewID()
-	e.Conclude(emitter.OutcomeSuccess, emitter.ReasonIdle)
+	e := end(why)
 	e.Metadata.Extra.DurationMS = emitter.Of(now.Sub(s.started).Milliseconds())
-	ctx, cancel := context.WithTimeout(context.Background(), middleware.EmitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, middleware.EmitTimeout)
 	defer cancel()
 	_ = rec.Emit(ctx, e) // the recorder counts what it loses
 }
@@ -106,12 +114,14 @@ func (s *session) ask(ctx context.Context, q wire.Message, send func([]byte) boo
 			return nil, &wire.Error{Raw: m.Error}
 		}
 		return m.Result, nil
-	case <-ctx.Done():
-		params := wire.Set(nil, "requestId", id)
-		if message := wire.AppendRequest(nil, nil, "notifications/cancelled", params); !send(message) {
-			s.out.put(message)
-		}
 	case <-s.core.Done():
+		return nil, errGone
+	case <-ctx.Done():
+	case <-s.draining:
+	}
+	params := wire.Set(nil, "requestId", id)
+	if message := wire.AppendRequest(nil, nil, "notifications/cancelled", params); !send(message) {
+		s.out.put(message)
 	}
 	return nil, errGone
 }

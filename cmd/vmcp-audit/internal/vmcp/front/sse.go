@@ -1,31 +1,36 @@
 package front
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
 	"io"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/vmcp-audit/vmcp-audit/emitter"
 )
 
 // SSE serves clients of the HTTP+SSE transport (revision 2024-11-05): a stream
 // at one address, whose first event names another one for messages.
 type SSE struct {
-	f                 *Front
-	messages, streams http.Handler
-	path              string // for messages
+	f        *Front
+	messages http.Handler
+	path     string // for messages
 
 	mu   sync.Mutex // guards open
 	open map[string]*bridge
 }
 
 // SSE returns the handlers of the stream and of the messages, which clients are
-// to send to path. messages is the audited handler, streams the bare one.
-func (f *Front) SSE(path string, messages, streams http.Handler) *SSE {
-	return &SSE{f: f, messages: messages, streams: streams, path: path, open: make(map[string]*bridge)}
+// to send to path. messages is the audited handler.
+func (f *Front) SSE(path string, messages http.Handler) *SSE {
+	return &SSE{f: f, messages: messages, path: path, open: make(map[string]*bridge)}
 }
 
-// Stream opens a client's stream.
+// Stream opens a client's stream. It lasts until the client goes or, when the
+// server is to end, until the calls under way are answered.
 func (s *SSE) Stream(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodGet:
@@ -36,73 +41,75 @@ func (s *SSE) Stream(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the stream is text/event-stream", http.StatusNotAcceptable)
 		return
 	}
-	b := newBridge(r.Context(), s.messages, s.streams)
-	b.via, b.path, b.remote = "sse", s.path, r.RemoteAddr
-	b.header, b.host = own(r.Header), r.Host
 	var mu sync.Mutex
-	b.out = func(message []byte) error {
-		mu.Lock()
-		defer mu.Unlock()
-		return writeEvent(w, message)
-	}
+	write := func(f func() error) error { mu.Lock(); defer mu.Unlock(); return f() }
+	b := s.bridge(r.Context())
+	b.out = func(message []byte) error { return write(func() error { return writeEvent(w, message) }) }
 	id := rand.Text()
-	s.mu.Lock()
-	full := len(s.open) >= s.f.opt.MaxSessions
-	if !full {
-		s.open[id] = b
-	}
-	s.mu.Unlock()
-	if full || s.f.drains() {
+	if s.f.drains() || !s.add(id, b) {
+		b.end()
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "no more sessions for now", http.StatusServiceUnavailable)
 		return
 	}
-	defer func() {
-		s.mu.Lock()
-		delete(s.open, id)
-		s.mu.Unlock()
-		b.close()
-	}()
+	why := emitter.ReasonClientClosed
+	defer func() { b.close(why) }()
+	defer s.remove(id)
 	beginStream(w)
-	mu.Lock()
-	_, _ = io.WriteString(w, "event: endpoint\ndata: "+s.path+"?sessionId="+id+"\n\n")
-	_ = http.NewResponseController(w).Flush()
-	mu.Unlock()
+	_ = write(func() error {
+		_, _ = io.WriteString(w, "event: endpoint\ndata: "+s.path+"?sessionId="+id+"\n\n")
+		return http.NewResponseController(w).Flush()
+	})
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			mu.Lock()
-			err := writeComment(w)
-			mu.Unlock()
-			if err != nil {
+			if write(func() error { return writeComment(w) }) != nil {
 				return
 			}
 		case <-b.ctx.Done():
 			return
 		case <-s.f.draining:
+			why = emitter.ReasonServerClosed
+			b.finish() // the server breaks it off if need be
 			return
 		}
 	}
 }
 
-// own are the headers of a stream's request that count for its messages.
-func own(h http.Header) http.Header {
-	out := make(http.Header)
-	for _, name := range []string{"Authorization", "User-Agent", "X-Forwarded-For", "Forwarded"} {
-		if v, ok := h[name]; ok {
-			out[name] = v
-		}
+func (s *SSE) bridge(ctx context.Context) *bridge {
+	b := newBridge(ctx, s.f, s.messages)
+	b.via, b.path = "sse", s.path
+	return b
+}
+
+// add makes a bridge findable, if there is room for it.
+func (s *SSE) add(id string, b *bridge) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.open) >= s.f.opt.MaxSessions {
+		return false
 	}
-	return out
+	s.open[id] = b
+	return true
+}
+
+func (s *SSE) remove(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, id)
+}
+
+func (s *SSE) find(id string) *bridge {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open[id]
 }
 
 // Message takes a message. Its answer comes on the stream.
 func (s *SSE) Message(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	b := s.open[r.URL.Query().Get("sessionId")]
-	s.mu.Unlock()
+	b := s.find(r.URL.Query().Get("sessionId"))
 	if b == nil || r.Method != http.MethodPost {
 		s.messages.ServeHTTP(w, r) // which refuses it, and the trail says so
 		return
@@ -117,6 +124,10 @@ func (s *SSE) Message(w http.ResponseWriter, r *http.Request) {
 	for _, name := range []string{"Connection", "Content-Length", "Content-Encoding"} {
 		header.Del(name)
 	}
-	b.take(body, header)
+	if !b.take(body, origin{header: header, host: r.Host, remote: r.RemoteAddr}) {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		s.messages.ServeHTTP(w, r) // likewise: the stream has just ended
+		return
+	}
 	w.WriteHeader(http.StatusAccepted)
 }

@@ -6,37 +6,62 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
+	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/wire"
+	"github.com/vmcp-audit/vmcp-audit/emitter"
 )
 
 // Stdio serves one client by in and out, a message a line, until in ends or ctx
-// does. messages is the audited handler, streams the one that has the GET
-// stream. In the trail the client is local, and anonymous as far as nobody says
-// who it is.
-func Stdio(ctx context.Context, in io.Reader, out io.Writer, messages, streams http.Handler) error {
-	b := newBridge(ctx, messages, streams)
-	b.via, b.path, b.remote = "stdio", "/mcp", "stdio"
-	var mu sync.Mutex
-	b.out = func(message []byte) error {
-		mu.Lock()
-		defer mu.Unlock()
-		_, err := out.Write(append(bytes.Clone(wire.OneLine(message)), '\n'))
-		if err != nil {
-			b.end() // nobody reads
+// does. messages is the audited handler. In the trail the client is local, and
+// anonymous as far as nobody says who it is.
+//
+// The front is drained then. At the end of in the calls under way are answered,
+// unless ctx ends first; at the end of ctx they have drain. A goroutine that
+// reads or writes what its other side does not is left behind.
+func (f *Front) Stdio(ctx context.Context, in io.Reader, out io.Writer, messages http.Handler, drain time.Duration) error {
+	b := newBridge(context.WithoutCancel(ctx), f, messages)
+	b.via, b.path = "stdio", "/mcp"
+	b.out = b.lines(out)
+	why := emitter.ReasonClientClosed
+	defer func() { b.close(why) }()
+	defer context.AfterFunc(ctx, func() {
+		f.Drain()
+		time.AfterFunc(drain, b.end)
+	})()
+	next, failed := b.read(in)
+	for {
+		select {
+		case line := <-next:
+			b.take(line, origin{remote: "stdio"})
+		case err := <-failed:
+			f.Drain()
+			defer context.AfterFunc(ctx, b.end)()
+			b.finish()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		case <-ctx.Done():
+			why = emitter.ReasonServerClosed
+			b.finish()
+			return nil
+		case <-b.ctx.Done():
+			return nil // nobody reads
 		}
-		return err
 	}
-	defer b.close()
-	ended := make(chan error, 1)
+}
+
+// read sends the lines of in that are not empty to the first channel, then why
+// there are no more to the second.
+func (b *bridge) read(in io.Reader) (<-chan []byte, <-chan error) {
+	next, failed := make(chan []byte), make(chan error, 1)
 	lines := wire.NewLineReader(in)
-	next := make(chan []byte)
 	go func() {
 		for {
 			line, err := lines.Next()
 			if err != nil {
-				ended <- err
+				failed <- err
 				return
 			}
 			if len(bytes.TrimSpace(line)) == 0 {
@@ -49,28 +74,43 @@ func Stdio(ctx context.Context, in io.Reader, out io.Writer, messages, streams h
 			}
 		}
 	}()
-	for {
-		select {
-		case line := <-next:
-			b.take(line, nil)
-		case err := <-ended:
-			b.finish()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		case <-b.ctx.Done():
-			return nil
-		}
-	}
+	return next, failed
 }
 
-// finish waits for the answers that are under way, unless the end comes first.
-func (b *bridge) finish() {
-	done := make(chan struct{})
-	go func() { b.calls.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-b.ctx.Done():
+// lines returns what writes a message to out as a line. It does not outlast the
+// bridge, even if nobody takes what is written.
+func (b *bridge) lines(out io.Writer) func(message []byte) error {
+	type line struct {
+		text    []byte
+		written chan error
+	}
+	next := make(chan line)
+	go func() {
+		for {
+			select {
+			case l := <-next:
+				_, err := out.Write(l.text)
+				if err != nil {
+					b.end() // nobody reads
+				}
+				l.written <- err
+			case <-b.ctx.Done():
+				return
+			}
+		}
+	}()
+	return func(message []byte) error {
+		l := line{append(bytes.Clone(wire.OneLine(message)), '\n'), make(chan error, 1)}
+		select {
+		case next <- l:
+		case <-b.ctx.Done():
+			return b.ctx.Err()
+		}
+		select {
+		case err := <-l.written:
+			return err
+		case <-b.ctx.Done():
+			return b.ctx.Err()
+		}
 	}
 }

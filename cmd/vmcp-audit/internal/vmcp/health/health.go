@@ -25,7 +25,10 @@ const (
 // there yet: a command may have to start, which takes longer than a sign of life.
 const OpenTimeout = 20 * time.Second
 
-const firstRetry = time.Second // after a failed check; then twice as long, up to the interval
+const (
+	firstRetry = time.Second // after a failed check; then twice as long, up to the interval
+	shortest   = time.Second // between two checks, however many calls fail meanwhile; the interval, if that is shorter
+)
 
 func (o Options) filled() Options {
 	if o.Interval <= 0 {
@@ -75,19 +78,25 @@ func Watch(ctx context.Context, opt Options, kick <-chan struct{}, check func(co
 		next := opt.Interval
 		if err != nil {
 			next = min(pause, opt.Interval)
-			pause *= 2
+			pause = 2 * next
 		}
-		timer := time.NewTimer(next)
-		select {
-		case <-ctx.Done():
-		case <-kick:
-		case <-timer.C:
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
+		calm := min(shortest, next)
+		if !wait(ctx, calm, nil) || !wait(ctx, next-calm, kick) {
 			return
 		}
 	}
+}
+
+// wait waits for d or a kick, and reports whether ctx goes on.
+func wait(ctx context.Context, d time.Duration, kick <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-kick:
+	case <-timer.C:
+	}
+	return ctx.Err() == nil
 }
 
 func once(ctx context.Context, timeout time.Duration, check func(context.Context) error) error {

@@ -76,3 +76,52 @@ func TestTimeout(t *testing.T) {
 		})
 	})
 }
+
+// TestDown has a back end down for two days: it is asked at intervals all the
+// time.
+func TestDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), 48*time.Hour)
+		defer stop()
+		began, checks := time.Now(), 0
+		var last, longest time.Duration
+		Watch(ctx, Options{}, nil, func(context.Context) error {
+			if checks++; checks > 6000 {
+				t.Fatalf("%d checks in %v", checks, time.Since(began))
+			}
+			longest, last = max(longest, time.Since(began)-last), time.Since(began)
+			return errors.New("down")
+		}, func(error, time.Duration) {})
+		if longest != DefaultInterval {
+			t.Errorf("the longest pause was %v", longest)
+		}
+	})
+}
+
+// TestKicks has calls fail without a pause while a back end is away for less
+// than the threshold: they do not make a storm of checks, nor is it lost sooner.
+func TestKicks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kick := make(chan struct{}, 1)
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		defer stop()
+		began, checks := time.Now(), 0
+		var told []error
+		Watch(ctx, Options{}, kick, func(context.Context) error {
+			if checks++; checks > 1000 {
+				t.Fatal("the checks have no pause")
+			}
+			select {
+			case kick <- struct{}{}:
+			default:
+			}
+			if at := time.Since(began); at > 0 && at < 2500*time.Millisecond {
+				return errors.New("restarts")
+			}
+			return nil
+		}, func(err error, _ time.Duration) { told = append(told, err) })
+		if checks > 11 || len(told) != 1 || told[0] != nil {
+			t.Errorf("%d checks, told %v", checks, told)
+		}
+	})
+}

@@ -12,8 +12,10 @@ import (
 type asks struct {
 	ctx context.Context // of the session
 
-	mu   sync.Mutex // guards open
-	open map[string]context.CancelCauseFunc
+	mu      sync.Mutex // guards what follows
+	open    map[string]context.CancelCauseFunc
+	busy    int // questions that are open, or whose answer is being sent
+	replies int // under way, to what nobody has to think about
 
 	tasks tasks
 }
@@ -26,33 +28,24 @@ var (
 // take has ev answer a question in a goroutine of its own, and sends the answer.
 func (a *asks) take(m wire.Message, ev Events, send func([]byte)) {
 	if m.Method == "ping" {
-		a.tasks.Go(func() { send(wire.AppendResult(nil, m.ID, wire.Raw("{}"))) })
+		a.reply(send, wire.AppendResult(nil, m.ID, wire.Raw("{}")))
 		return
 	}
 	key := wire.IDKey(m.ID)
 	ctx, cancel := context.WithTimeout(a.ctx, AskTimeout)
 	ctx, withdraw := context.WithCancelCause(ctx)
-	a.mu.Lock()
-	_, twice := a.open[key]
-	full := twice || len(a.open) >= maxAsks
-	if !full {
-		if a.open == nil {
-			a.open = make(map[string]context.CancelCauseFunc)
-		}
-		a.open[key] = withdraw
+	if !a.begin(key, withdraw) {
+		withdraw(nil)
+		cancel()
+		a.reply(send, wire.AppendError(nil, m.ID, errTooMany))
+		return
 	}
-	a.mu.Unlock()
 	a.tasks.Go(func() {
 		defer cancel()
 		defer withdraw(nil)
-		if full {
-			send(wire.AppendError(nil, m.ID, errTooMany))
-			return
-		}
+		defer a.end()
 		result, rpcErr := ev.Ask(ctx, m)
-		a.mu.Lock()
-		delete(a.open, key)
-		a.mu.Unlock()
+		a.answered(key)
 		switch {
 		case errors.Is(context.Cause(ctx), errWithdrawn):
 		case rpcErr != nil:
@@ -61,6 +54,49 @@ func (a *asks) take(m wire.Message, ev Events, send func([]byte)) {
 			send(wire.AppendResult(nil, m.ID, result))
 		}
 	})
+}
+
+// begin notes a question, if there is room for it.
+func (a *asks) begin(key string, withdraw context.CancelCauseFunc) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.open[key] != nil || a.busy >= maxAsks {
+		return false
+	}
+	a.busy++
+	if a.open == nil {
+		a.open = make(map[string]context.CancelCauseFunc)
+	}
+	a.open[key] = withdraw
+	return true
+}
+
+func (a *asks) answered(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.open, key)
+}
+
+func (a *asks) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.busy--
+}
+
+// reply sends an answer that is known. A back end that asks faster than it takes
+// the answers gets no more of them.
+func (a *asks) reply(send func([]byte), answer []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.replies >= maxAsks || !a.tasks.Go(func() {
+		send(answer)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.replies--
+	}) {
+		return
+	}
+	a.replies++
 }
 
 // withdrawn ends the question that a notifications/cancelled names, and reports

@@ -53,6 +53,7 @@ type Backend struct {
 
 	client *http.Client
 	sse    atomic.Bool // Auto has found out that the server knows only SSE
+	deaf   atomic.Bool // it left a DELETE unanswered
 
 	garbled atomic.Uint64 // messages that could not be read
 	told    sync.Once
@@ -81,6 +82,7 @@ const (
 	dialTimeout = 10 * time.Second
 	idleTimeout = 4 * time.Second
 	idlePerHost = 64
+	pingTimeout = 15 * time.Second // of a silent HTTP/2 connection: before a ping, and for its answer
 	maxHeader   = 64 << 10
 )
 
@@ -94,6 +96,7 @@ func newClient(conf *tls.Config) *http.Client {
 			Proxy:                  http.ProxyFromEnvironment,
 			DialContext:            dialer.DialContext,
 			ForceAttemptHTTP2:      true,
+			HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingTimeout, PingTimeout: pingTimeout},
 			TLSClientConfig:        conf,
 			TLSHandshakeTimeout:    dialTimeout,
 			IdleConnTimeout:        idleTimeout,
@@ -155,7 +158,11 @@ func (b *Backend) Open(ctx context.Context, hello Hello, base Events) (Conn, *We
 		return b.open(ctx, b.Transport, hello, base)
 	}
 	if b.sse.Load() {
-		return b.open(ctx, SSE, hello, base)
+		conn, w, err := b.open(ctx, SSE, hello, base)
+		if _, refused := errors.AsType[StatusError](err); !refused && !errors.Is(err, errEndpoint) {
+			return conn, w, err
+		}
+		b.sse.Store(false) // another server may be there now
 	}
 	conn, w, err := b.open(ctx, HTTP, hello, base)
 	// "Backwards Compatibility" of revision 2025-11-25: a server that refuses
@@ -196,8 +203,21 @@ func (b *Backend) open(ctx context.Context, transport Transport, hello Hello, ba
 	return conn, w, nil
 }
 
+// What a back end says of itself is joined and sent to every client.
+const (
+	maxWelcome      = 256 << 10
+	maxCapabilities = 16 << 10
+)
+
+func tooLarge(result wire.Raw) bool {
+	return len(result) > maxWelcome || len(wire.Get(result, "capabilities")) > maxCapabilities
+}
+
 // welcome reads the result of an initialize.
 func welcome(result wire.Raw) (*Welcome, error) {
+	if tooLarge(result) {
+		return nil, fmt.Errorf("%w: what it says of itself is larger than 256 KiB, or its capabilities than 16 KiB", ErrAnswer)
+	}
 	w := &Welcome{Version: wire.Text(wire.Get(result, "protocolVersion")), Result: result}
 	if !slices.Contains(Legacy, w.Version) {
 		return nil, fmt.Errorf("%w: unknown protocol version %.32q", ErrAnswer, w.Version)
@@ -227,15 +247,20 @@ func (b *Backend) Discover(ctx context.Context, meta wire.Raw) (w *Welcome, lega
 	if err != nil {
 		return nil, true, nil // whatever it said: no modern server, as clients probe
 	}
-	modern := false
+	modern, legacy := Eras(result)
+	if !modern || tooLarge(result) {
+		return nil, true, nil
+	}
+	return &Welcome{Version: Modern, Result: result}, legacy, nil
+}
+
+// Eras returns which eras the result of a server/discover names.
+func Eras(result wire.Raw) (modern, legacy bool) {
 	for _, v := range wire.Elements(wire.Get(result, "supportedVersions")) {
 		modern = modern || wire.Text(v) == Modern
 		legacy = legacy || slices.Contains(Legacy, wire.Text(v))
 	}
-	if !modern {
-		return nil, true, nil
-	}
-	return &Welcome{Version: Modern, Result: result}, legacy, nil
+	return modern, legacy
 }
 
 // nobody takes what nobody waits for.

@@ -54,6 +54,7 @@ func (b *Backend) startCommand(base Events) (*pipe, error) {
 	p.stop = func() { c.stop(p) }
 	c.wg.Go(func() { c.write(p) })
 	c.wg.Go(func() {
+		defer p.asks.tasks.Go(func() { c.stop(p) }) // at once, not only when somebody closes the session
 		defer p.end()
 		lines := wire.NewLineReader(out)
 		for {
@@ -78,7 +79,7 @@ func (c *command) send(ctx context.Context, p *pipe, message []byte) error {
 	case <-p.ctx.Done():
 		return &NotRun{ErrBroken}
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return &NotRun{context.Cause(ctx)}
 	}
 }
 

@@ -8,11 +8,10 @@ import (
 	"io"
 	"maps"
 	"mime"
-	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,30 +23,38 @@ import (
 // httpConn is a session over streamable HTTP, or in revision 2026-07-28 the way
 // to the server.
 type httpConn struct {
-	b       *Backend
-	base    Events // takes what belongs to no call
-	ctx     context.Context
-	end     context.CancelFunc
-	session string
-	version string // "" until it is agreed on
-	ids     atomic.Int64
-	lost    atomic.Bool
-	asks    asks
-	wg      tasks
+	b      *Backend
+	base   Events // takes what belongs to no call
+	modern bool
+	ctx    context.Context
+	end    context.CancelFunc
+	ids    atomic.Int64
+	lost   atomic.Bool
+	asks   asks
+	wg     tasks
+
+	mu      sync.Mutex // guards what follows
+	session string     // as the answer to the initialize named it
+	version string     // "" until it is agreed on
 }
 
 func (b *Backend) newHTTP(version string, base Events) *httpConn {
-	c := &httpConn{b: b, base: base, version: version}
+	c := &httpConn{b: b, base: base, version: version, modern: version == Modern}
 	c.ctx, c.end = context.WithCancel(context.Background())
 	c.asks.ctx = c.ctx
 	return c
 }
 
-func (c *httpConn) modern() bool { return c.version == Modern }
+// agreed returns the session and the version, as far as they are known.
+func (c *httpConn) agreed() (session, version string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session, c.version
+}
 
 // initialize opens a legacy session and its stream of server messages.
 func (c *httpConn) initialize(ctx context.Context, hello Hello) (*Welcome, error) {
-	result, session, err := c.roundTrip(ctx, Request{Method: "initialize", Params: hello.Params}, c.base)
+	result, err := c.Call(ctx, Request{Method: "initialize", Params: hello.Params}, c.base)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +62,10 @@ func (c *httpConn) initialize(ctx context.Context, hello Hello) (*Welcome, error
 	if err != nil {
 		return nil, err
 	}
-	c.session, c.version, w.Asks = session, w.Version, session != ""
+	c.mu.Lock()
+	c.version, w.Asks = w.Version, c.session != ""
+	c.mu.Unlock()
+	c.b.deaf.Store(false)
 	if err := c.Notify(ctx, "notifications/initialized", nil); err != nil {
 		return nil, err
 	}
@@ -63,13 +73,7 @@ func (c *httpConn) initialize(ctx context.Context, hello Hello) (*Welcome, error
 	return w, nil
 }
 
-func (c *httpConn) Call(ctx context.Context, req Request, ev Events) (wire.Raw, error) {
-	result, _, err := c.roundTrip(ctx, req, ev)
-	return result, err
-}
-
-// roundTrip also returns the session id in the header of the answer.
-func (c *httpConn) roundTrip(outer context.Context, req Request, ev Events) (wire.Raw, string, error) {
+func (c *httpConn) Call(outer context.Context, req Request, ev Events) (wire.Raw, error) {
 	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()
@@ -77,25 +81,34 @@ func (c *httpConn) roundTrip(outer context.Context, req Request, ev Events) (wir
 	resp, err := c.post(ctx, wire.AppendRequest(nil, id, req.Method, req.Params), c.header(req))
 	var m wire.Message
 	if err == nil {
+		if req.Method == "initialize" { // what the stream of its answer asks is answered in the session
+			c.join(resp)
+		}
 		m, err = c.answer(ctx, resp, id, ev)
 		_ = resp.Body.Close()
 	}
-	if err != nil && outer.Err() != nil {
-		if !c.modern() && req.Method != "initialize" {
+	switch {
+	case err != nil && outer.Err() != nil:
+		if !c.modern && req.Method != "initialize" {
 			c.tell("notifications/cancelled", cancelParams(outer, id))
 		}
-		return nil, "", context.Cause(outer)
+		return nil, context.Cause(outer)
+	case err != nil && c.ctx.Err() != nil:
+		return nil, ErrBroken
+	case err != nil:
+		return nil, err
+	case m.Error != nil:
+		return nil, &wire.Error{Raw: m.Error}
 	}
-	if err != nil && c.ctx.Err() != nil {
-		return nil, "", ErrBroken
+	return m.Result, nil
+}
+
+func (c *httpConn) join(resp *http.Response) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if resp.StatusCode == http.StatusOK {
+		c.session = resp.Header.Get(mcp.HeaderSessionID)
 	}
-	if err != nil {
-		return nil, "", err
-	}
-	if m.Error != nil {
-		return nil, "", &wire.Error{Raw: m.Error}
-	}
-	return m.Result, resp.Header.Get(mcp.HeaderSessionID), nil
 }
 
 // header adds to a modern request what mirrors its body.
@@ -104,7 +117,8 @@ func (c *httpConn) header(req Request) http.Header {
 	if h == nil {
 		h = make(http.Header)
 	}
-	for name, value := range mcp.StandardHeaders(c.version, mcp.MCPMethod(req.Method), req.Params) {
+	_, version := c.agreed()
+	for name, value := range mcp.StandardHeaders(version, mcp.MCPMethod(req.Method), req.Params) {
 		h.Set(name, value)
 	}
 	return h
@@ -117,11 +131,12 @@ func (c *httpConn) request(ctx context.Context, method string, body []byte, h ht
 	}
 	maps.Copy(req.Header, h)
 	maps.Copy(req.Header, c.b.Header)
-	if c.version != "" {
-		req.Header.Set(mcp.HeaderProtocolVersion, c.version)
+	session, version := c.agreed()
+	if version != "" {
+		req.Header.Set(mcp.HeaderProtocolVersion, version)
 	}
-	if c.session != "" {
-		req.Header.Set(mcp.HeaderSessionID, c.session)
+	if session != "" {
+		req.Header.Set(mcp.HeaderSessionID, session)
 	}
 	return req, nil
 }
@@ -135,28 +150,16 @@ func (c *httpConn) post(ctx context.Context, body []byte, h http.Header) (*http.
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, text/event-stream")
-	resp, err := c.b.client.Do(req)
+	resp, err := c.b.post(c.ctx, req, &c.wg)
 	if err != nil {
-		return nil, sendError(err)
+		return nil, err
 	}
-	if resp.StatusCode == http.StatusNotFound && c.session != "" {
+	if resp.StatusCode == http.StatusNotFound && req.Header.Get(mcp.HeaderSessionID) != "" {
 		_ = resp.Body.Close()
 		c.lost.Store(true)
 		return nil, &NotRun{ErrSession}
 	}
 	return resp, nil
-}
-
-// sendError takes the URL out of an error, which may hold secrets, and tells
-// which ones say that nothing was sent.
-func sendError(err error) error {
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err
-	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return &NotRun{err}
-	}
-	return err
 }
 
 const maxErrorBody = 64 << 10 // bytes read of an answer that is an error
@@ -168,7 +171,7 @@ func (c *httpConn) answer(ctx context.Context, resp *http.Response, id wire.Raw,
 	case resp.StatusCode != http.StatusOK:
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 		m, err := wire.Parse(body)
-		if c.session != "" && resp.StatusCode == http.StatusBadRequest && unknownSession(m.Error) {
+		if session, _ := c.agreed(); session != "" && resp.StatusCode == http.StatusBadRequest && unknownSession(m) {
 			c.lost.Store(true)
 			return m, &NotRun{ErrSession}
 		}
@@ -197,10 +200,13 @@ func (c *httpConn) answer(ctx context.Context, resp *http.Response, id wire.Raw,
 
 // unknownSession reports whether an error says what a 404 should have said. The
 // examples of the TypeScript SDK, and the servers that were made after them,
-// answer 400, code -32000 and "Bad Request: No valid session ID provided".
-func unknownSession(e wire.Raw) bool {
-	text := strings.ToLower(wire.Text(wire.Get(e, "message")))
-	return string(wire.Get(e, "code")) == "-32000" && strings.Contains(text, "session")
+// answer 400, code -32000 and "Bad Request: No valid session ID provided"; its
+// transport, when it was made anew, "Bad Request: Server not initialized". Both
+// have no id: it is the answer to no request that was carried out.
+func unknownSession(m wire.Message) bool {
+	text := strings.ToLower(wire.Text(wire.Get(m.Error, "message")))
+	return (m.ID == nil || string(m.ID) == "null") && string(wire.Get(m.Error, "code")) == "-32000" &&
+		(strings.Contains(text, "session") || strings.Contains(text, "not initialized"))
 }
 
 func readAll(resp *http.Response) ([]byte, error) {
@@ -212,8 +218,8 @@ func readAll(resp *http.Response) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// stream reads events up to the response. A legacy server may end the stream
-// before, and give the rest to a GET that names the last event (2025-11-25,
+// stream reads events up to the response. A stream of a legacy server may end
+// before, and the rest come by a GET that names the last event (2025-11-25,
 // "Resumability and Redelivery").
 func (c *httpConn) stream(ctx context.Context, resp *http.Response, id wire.Raw, ev Events) (wire.Message, error) {
 	var resumed *http.Response
@@ -222,10 +228,10 @@ func (c *httpConn) stream(ctx context.Context, resp *http.Response, id wire.Raw,
 			_ = resumed.Body.Close()
 		}
 	}()
+	events := wire.NewEventReader(resp.Body)
 	for {
-		events := wire.NewEventReader(resp.Body)
 		m, err := c.read(events, id, ev)
-		if err == nil || events.LastID == "" || c.modern() || ctx.Err() != nil || !errors.Is(err, io.EOF) {
+		if err == nil || events.LastID == "" || c.modern || ctx.Err() != nil || errors.Is(err, wire.ErrTooLarge) {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
@@ -235,13 +241,17 @@ func (c *httpConn) stream(ctx context.Context, resp *http.Response, id wire.Raw,
 			return m, err
 		}
 		next, err := c.get(ctx, events.LastID)
+		if unsent, ok := errors.AsType[*NotRun](err); ok {
+			err = unsent.Err // but the call was
+		}
 		if err != nil {
 			return m, err
 		}
 		if resumed != nil {
 			_ = resumed.Body.Close()
 		}
-		resp, resumed = next, next
+		resumed = next
+		events.Reset(next.Body)
 	}
 }
 
@@ -281,9 +291,9 @@ func (c *httpConn) get(ctx context.Context, lastID string) (*http.Response, erro
 	if lastID != "" {
 		req.Header.Set(mcp.HeaderLastEventID, lastID)
 	}
-	resp, err := c.b.client.Do(req)
+	resp, err := c.b.do(req)
 	if err != nil {
-		return nil, sendError(err)
+		return nil, err
 	}
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if resp.StatusCode != http.StatusOK || media != "text/event-stream" {
@@ -296,7 +306,7 @@ func (c *httpConn) get(ctx context.Context, lastID string) (*http.Response, erro
 const (
 	shortestWait = 50 * time.Millisecond // before a stream is opened again, whatever the server asks for
 	usualWait    = time.Second
-	longestWait  = 30 * time.Second
+	longestWait  = 30 * time.Second // unless the server asks for more
 )
 
 // wait waits until a stream may be opened again.
@@ -304,7 +314,7 @@ func wait(ctx context.Context, asked time.Duration) error {
 	if asked == 0 {
 		asked = usualWait
 	}
-	timer := time.NewTimer(min(max(asked, shortestWait), longestWait))
+	timer := time.NewTimer(max(asked, shortestWait))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -317,22 +327,40 @@ func wait(ctx context.Context, asked time.Duration) error {
 // listen holds the stream of messages that belong to no call, if the server has
 // one, until the session ends.
 func (c *httpConn) listen() {
-	lastID := ""
-	for pause := time.Duration(0); ; pause = max(usualWait, min(2*pause, longestWait)) {
-		resp, err := c.get(c.ctx, lastID)
-		if _, refused := errors.AsType[StatusError](err); refused {
-			return // 405: there is none; 404: the session is lost, which the next call finds out
-		}
-		if err == nil {
-			events := wire.NewEventReader(resp.Body)
+	events := wire.NewEventReader(nil)
+	for pause := time.Duration(0); ; {
+		resp, err := c.get(c.ctx, events.LastID)
+		status, refused := errors.AsType[StatusError](err)
+		switch {
+		case err == nil:
+			events.Reset(resp.Body)
 			_, _ = c.read(events, nil, c.base)
 			_ = resp.Body.Close()
-			lastID, pause = events.LastID, events.Retry/2
+			pause = events.Retry
+		case refused && !passing(status) && events.LastID == "":
+			return // 405: there is none; 404: the session is lost, which the next call finds out
+		case refused && !passing(status):
+			events = wire.NewEventReader(nil) // it may not know the event any more
+		default:
+			pause = min(max(2*pause, usualWait), longestWait)
 		}
 		if wait(c.ctx, pause) != nil {
 			return
 		}
 	}
+}
+
+// passing reports whether a stream may be had later: the server, or a proxy
+// before it, is overloaded or restarts, or has not seen yet that the last stream
+// has ended (409 of the TypeScript SDK).
+func passing(s StatusError) bool {
+	switch s {
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
+		return true
+	case http.StatusNotImplemented:
+		return false
+	}
+	return s >= 500
 }
 
 // respond sends the answer to a question of the server.
@@ -363,8 +391,7 @@ func (c *httpConn) send(ctx context.Context, body []byte, h http.Header) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // so that the connection can be used again
+	_ = resp.Body.Close()
 	if resp.StatusCode >= 300 {
 		return StatusError(resp.StatusCode)
 	}
@@ -375,16 +402,31 @@ func (c *httpConn) Broken() bool { return c.lost.Load() || c.ctx.Err() != nil }
 
 // Close deletes the session.
 func (c *httpConn) Close() {
-	if c.session != "" && !c.Broken() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		if req, err := c.request(ctx, http.MethodDelete, nil, nil); err == nil {
-			if resp, err := c.b.client.Do(req); err == nil {
-				_ = resp.Body.Close()
-			}
-		}
-		cancel()
+	if session, _ := c.agreed(); session != "" && !c.Broken() {
+		c.delete()
 	}
 	c.end()
 	c.wg.Wait()
 	c.asks.tasks.Wait()
+}
+
+// delete tells the server that the session has ended. One that has left a
+// DELETE unanswered is sent no more of them until it opens a session again: a
+// thousand sessions would take an hour to end.
+func (c *httpConn) delete() {
+	if c.b.deaf.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	req, err := c.request(ctx, http.MethodDelete, nil, nil)
+	if err != nil {
+		return
+	}
+	resp, err := c.b.do(req)
+	if err == nil {
+		_ = resp.Body.Close()
+	} else if ctx.Err() != nil {
+		c.b.deaf.Store(true)
+	}
 }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"sync"
@@ -63,29 +64,32 @@ func (p *pipe) Call(ctx context.Context, req Request, ev Events) (wire.Raw, erro
 	}
 	call, id, params := p.begin(req.Params, ev)
 	defer p.forget(call)
-	if err := p.send(ctx, wire.AppendRequest(nil, id, req.Method, params)); err != nil {
-		return nil, err
+	err := p.send(ctx, wire.AppendRequest(nil, id, req.Method, params))
+	if err == nil {
+		select {
+		case m := <-call.answer:
+			return outcome(m)
+		case <-ctx.Done():
+		case <-p.ctx.Done():
+			err = ErrBroken
+		}
 	}
 	select {
 	case m := <-call.answer:
-		return outcome(m)
-	case <-ctx.Done():
-		if req.Method != "initialize" {
-			p.asks.tasks.Go(func() {
-				tell, cancel := context.WithTimeout(p.ctx, tellTimeout)
-				defer cancel()
-				_ = p.Notify(tell, "notifications/cancelled", cancelParams(ctx, id))
-			})
-		}
-		return nil, context.Cause(ctx)
-	case <-p.ctx.Done():
-		select {
-		case m := <-call.answer:
-			return outcome(m) // it was the last message
-		default:
-			return nil, ErrBroken
-		}
+		return outcome(m) // it was the last message
+	default:
 	}
+	if ctx.Err() == nil {
+		return nil, err
+	}
+	if _, unsent := errors.AsType[*NotRun](err); !unsent && req.Method != "initialize" {
+		p.asks.tasks.Go(func() {
+			tell, cancel := context.WithTimeout(p.ctx, tellTimeout)
+			defer cancel()
+			_ = p.Notify(tell, "notifications/cancelled", cancelParams(ctx, id))
+		})
+	}
+	return nil, context.Cause(ctx)
 }
 
 func outcome(m wire.Message) (wire.Raw, error) {

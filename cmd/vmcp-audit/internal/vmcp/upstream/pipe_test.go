@@ -3,8 +3,10 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -161,4 +163,25 @@ func TestPipeEnds(t *testing.T) {
 		t.Errorf("a call that cannot have run: %v", err)
 	}
 	f.Close()
+}
+
+// TestFlood has the far end ping and ask without taking an answer: what waits to
+// be sent is bounded.
+func TestFlood(t *testing.T) {
+	f := newFar(new(heard))
+	var sending atomic.Int64
+	f.send = func(context.Context, []byte) error {
+		sending.Add(1)
+		<-f.ctx.Done()
+		return ErrBroken
+	}
+	for i := range 10 * maxAsks {
+		f.deliver(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":"p%d","method":"ping"}`, i))
+		f.deliver(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":"q%d","method":"roots/list"}`, i))
+	}
+	f.end()
+	f.Close()
+	if n := sending.Load(); n > 2*maxAsks {
+		t.Errorf("%d answers at a time", n)
+	}
 }

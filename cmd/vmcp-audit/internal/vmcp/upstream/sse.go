@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -28,10 +27,10 @@ func (b *Backend) openSSE(ctx context.Context, base Events) (*pipe, error) {
 	}
 	b.dress(req)
 	req.Header.Set("Accept", "text/event-stream")
-	resp, err := b.client.Do(req)
+	resp, err := b.do(req)
 	if err != nil {
 		p.end()
-		return nil, sendError(err)
+		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
 		_ = resp.Body.Close()
@@ -60,7 +59,7 @@ func (b *Backend) openSSE(ctx context.Context, base Events) (*pipe, error) {
 		}
 	})
 	p.send = func(ctx context.Context, m []byte) error {
-		err := b.postTo(ctx, endpoint, m)
+		err := p.postTo(ctx, endpoint, m)
 		if errors.Is(err, ErrSession) {
 			p.end()
 		}
@@ -98,19 +97,18 @@ func (b *Backend) dress(req *http.Request) {
 	req.Header.Set(mcp.HeaderProtocolVersion, "2024-11-05")
 }
 
-func (b *Backend) postTo(ctx context.Context, address string, message []byte) error {
+func (p *pipe) postTo(ctx context.Context, address string, message []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(message))
 	if err != nil {
 		return err
 	}
-	b.dress(req)
+	p.b.dress(req)
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := b.client.Do(req)
+	resp, err := p.b.post(p.ctx, req, &p.asks.tasks)
 	if err != nil {
-		return sendError(err)
+		return err
 	}
-	defer resp.Body.Close()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody)
+	_ = resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusNotFound:
 		return &NotRun{ErrSession}

@@ -9,13 +9,14 @@ type tasks struct {
 	wg    sync.WaitGroup
 }
 
-// Go runs f, unless the session is to end.
-func (t *tasks) Go(f func()) {
+// Go runs f, unless the session is to end, and reports whether it does.
+func (t *tasks) Go(f func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.ended {
 		t.wg.Go(f)
 	}
+	return !t.ended
 }
 
 // Wait waits until all have returned; there are no more.

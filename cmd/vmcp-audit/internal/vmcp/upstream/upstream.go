@@ -87,13 +87,18 @@ var (
 	ErrSession = errors.New("the back end does not know the session any more")
 	ErrBroken  = errors.New("the connection to the back end has ended")
 	ErrAnswer  = errors.New("the back end's answer is no MCP")
+	ErrHTTP    = errors.New("the back end's answer is no HTTP")
 )
 
 // StatusError is an HTTP status without a JSON-RPC answer.
 type StatusError int
 
 func (e StatusError) Error() string {
-	return fmt.Sprintf("the back end answered with HTTP status %d", int(e))
+	text := fmt.Sprintf("the back end answered with HTTP status %d", int(e))
+	if e >= 300 && e < 400 {
+		text += ", and redirects are not followed"
+	}
+	return text
 }
 
 // Cancelled is the cause of a context whose call the client has cancelled; the

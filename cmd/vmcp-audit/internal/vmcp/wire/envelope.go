@@ -77,13 +77,17 @@ func OneLine(message []byte) []byte {
 }
 
 // IDKey returns what ids are compared by: servers may write the same one in
-// another way.
+// another way. It is what the audit compares them by, too: else a cancel could
+// mean one call here and another one there.
 func IDKey(id Raw) string {
 	if len(id) > 0 && id[0] == '"' {
 		return `"` + Text(id)
 	}
-	if f, err := strconv.ParseFloat(string(id), 64); err == nil && f == float64(int64(f)) {
-		return strconv.FormatInt(int64(f), 10)
+	if n, err := strconv.ParseInt(string(id), 10, 64); err == nil { // a float64 has no room for all of them
+		return strconv.FormatInt(n, 10)
+	}
+	if f, err := strconv.ParseFloat(string(id), 64); err == nil {
+		return strconv.FormatFloat(f, 'f', -1, 64)
 	}
 	return string(id)
 }

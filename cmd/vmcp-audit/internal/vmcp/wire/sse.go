@@ -34,6 +34,10 @@ type EventReader struct {
 // NewEventReader returns a reader of r.
 func NewEventReader(r io.Reader) *EventReader { return &EventReader{lines: NewLineReader(r)} }
 
+// Reset goes on with another stream after one that was cut: what was read of an
+// event is dropped; LastID and Retry stay.
+func (e *EventReader) Reset(r io.Reader) { e.lines, e.id = NewLineReader(r), e.LastID }
+
 // Next returns the next event that has data. It owns its data.
 func (e *EventReader) Next() (Event, error) {
 	var ev Event

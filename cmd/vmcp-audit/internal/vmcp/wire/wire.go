@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Raw is JSON that is passed on as it is.
@@ -94,6 +95,8 @@ func (m *Message) check(version, method Raw) error {
 		return errors.New("a message has a method, a result or an error")
 	case m.Params != nil && m.Params[0] != '{':
 		return errors.New(`"params" must be an object`)
+	case m.Error != nil && m.Error[0] != '{':
+		return errors.New(`"error" must be an object`)
 	}
 	return nil
 }
@@ -102,7 +105,7 @@ const maxID = 256 // bytes of an id
 
 // ValidID reports whether id is a string or a number of reasonable length.
 func ValidID(id Raw) bool {
-	return len(id) > 0 && len(id) <= maxID && (id[0] == '"' || id[0] == '-' || id[0] >= '0' && id[0] <= '9')
+	return len(id) > 0 && len(id) <= maxID && utf8.Valid(id) && (id[0] == '"' || id[0] == '-' || id[0] >= '0' && id[0] <= '9')
 }
 
 // Text returns the string that v is, "" for anything else.
@@ -135,7 +138,7 @@ func Pick(object Raw, names ...string) ([]Raw, error) {
 				return fmt.Errorf("%q stands there twice", name)
 			case key == name:
 				values[i] = value
-			case len(key) == len(name) && strings.EqualFold(key, name):
+			case strings.EqualFold(key, name): // also in other letters that readers fold, as U+017F
 				return fmt.Errorf("%q is written %q", name, key)
 			}
 		}
@@ -205,30 +208,36 @@ func SetIn(object Raw, value Raw, path ...string) Raw {
 // Without returns a valid JSON object without the named members. Every other
 // member stays as it is.
 func Without(object Raw, names ...string) Raw {
-	drop := false
-	_ = walk(object, func(key string, _ Raw, _ int) error {
-		drop = drop || slices.Contains(names, key)
-		return nil
+	out, dropped := Raw{'{'}, false
+	Members(object, func(key string, value Raw) {
+		if slices.Contains(names, key) {
+			dropped = true
+			return
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, Quote(key)...), ':'), value...)
 	})
-	if !drop {
+	if !dropped {
 		return object
 	}
-	out := Raw("{}")
-	Members(object, func(key string, value Raw) {
-		if !slices.Contains(names, key) {
-			out = Set(out, key, value)
-		}
-	})
-	return out
+	return append(out, '}')
 }
 
-// Elements returns the elements of a valid JSON array, nil for anything else.
+// maxElements bounds what one array is taken apart into: the bounds of those who
+// ask for elements are lower, and millions of them would take much more memory
+// than the array.
+const maxElements = 100_000
+
+// Elements returns the elements of a valid JSON array, the first 100,000 of
+// them; nil for anything else.
 func Elements(array Raw) []Raw {
 	if len(array) == 0 || array[0] != '[' {
 		return nil
 	}
 	var out []Raw
-	for i := space(array, 1); i < len(array) && array[i] != ']'; {
+	for i := space(array, 1); i < len(array) && array[i] != ']' && len(out) < maxElements; {
 		end := skip(array, i)
 		out = append(out, array[i:end:end])
 		if i = space(array, end); array[i] == ',' {

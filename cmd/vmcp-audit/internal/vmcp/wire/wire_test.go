@@ -39,6 +39,9 @@ func TestParse(t *testing.T) {
 		{in: `{"jsonrpc":"2.0","id":1,"method":"a","result":{}}`, err: "request or a response"},
 		{in: `{"jsonrpc":"2.0","id":1,"result":{},"error":{}}`, err: "result or an error"},
 		{in: `{"jsonrpc":"2.0","id":1}`, err: "has a method"},
+		{in: `{"jsonrpc":"2.0","id":1,"error":null}`, err: `"error"`},
+		{in: `{"jsonrpc":"2.0","id":1,"error":"x"}`, err: `"error"`},
+		{in: `{"jsonrpc":"2.0","id":1,"method":"a","params":{},"paramſ":{}}`, err: "written"}, // encoding/json takes it for params
 	} {
 		m, err := Parse([]byte(tt.in))
 		if tt.err != "" {
@@ -79,10 +82,25 @@ func TestWithout(t *testing.T) {
 		`{"a":1, "b" : 2,"c":3}`: `{"b":2}`,
 		`{ "b":2 }`:              `{ "b":2 }`,
 		`{"a":{"c":1},"c":1}`:    `{}`,
+		`{"b":1,"a":2,"d":{ }}`:  `{"b":1,"d":{ }}`,
 	} {
 		if got := string(Without(Raw(in), "a", "c")); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
+	}
+}
+
+// TestReset goes on with another stream where the first one was cut.
+func TestReset(t *testing.T) {
+	r := NewEventReader(strings.NewReader("id: 1\nretry: 7\ndata: a\n\nid: 2\ndata: cut"))
+	for {
+		if _, err := r.Next(); err != nil {
+			break
+		}
+	}
+	r.Reset(strings.NewReader("data: b\n\n"))
+	if ev, err := r.Next(); err != nil || string(ev.Data) != "b" || r.LastID != "1" || r.Retry.Milliseconds() != 7 {
+		t.Errorf("%q, %v; last id %q, retry %v", ev.Data, err, r.LastID, r.Retry)
 	}
 }
 
@@ -92,6 +110,9 @@ func TestElements(t *testing.T) {
 	want := []Raw{Raw("1"), Raw(`{"a":[]}`), Raw(`"]"`), Raw("null")}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+	if n := len(Elements(Raw("[" + strings.Repeat("1,", 3*maxElements) + "1]"))); n != maxElements {
+		t.Errorf("%d elements", n)
 	}
 }
 

@@ -201,7 +201,7 @@ func threeBackends(t testing.TB, port int) []string {
 	return []string{
 		"everything=http://" + loopback(port) + "/mcp",
 		"files=" + server("filesystem") + " " + strconv.Quote(dir),
-		"memory=" + server("memory"),
+		"memory=env MEMORY_FILE_PATH=" + strconv.Quote(filepath.Join(t.TempDir(), "memory.json")) + " " + server("memory"),
 	}
 }
 

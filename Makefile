@@ -1,6 +1,6 @@
 # What must be there first: go, make, git, gcc, and Node 20 or newer with npm; on Linux also strace, mkfs.ext4, rsyslogd and syslog-ng.
 # integration/need.sh checks it.
-.PHONY: build demo test race soak ship lint golangci fuzz integration delivery syslog peers bench docs check dist
+.PHONY: build demo test race soak ship load lint golangci fuzz integration delivery syslog peers bench docs check dist
 
 VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.release=$(VERSION)
@@ -17,8 +17,8 @@ demo: build ## an audited conversation; ARGS=--once ends after it
 	@bin/vmcp-audit serve --demo $(ARGS)
 
 test: peers ## every test, integration included
-	go test -race ./...
-	cd integration && go test -race ./...
+	go test -race -timeout 30m ./...
+	cd integration && go test -race -timeout 30m ./...
 
 race: ## the tests that need no peers, several times over
 	go test -race -count=3 ./...
@@ -28,6 +28,10 @@ soak: ## a process that writes to a spool is killed, ROUNDS times
 
 ship: build ## ship follows 500,000 lines of a rotating file and is killed 20 times
 	cd integration && SHIP_BINARY=$(CURDIR)/bin/vmcp-audit SHIP_LINES=500000 SHIP_KILLS=20 go test -count=1 -v -timeout 1h -run '^TestShipSurvives$$' .
+
+load: ## the virtual server: 10,000 sessions, and 6,000 operations while its back ends fail
+	SERVE_SESSIONS=10000 go test -count=1 -v -timeout 1h -run '^TestLeak$$' ./cmd/vmcp-audit/internal/vmcp
+	cd integration && LOAD_OPS=1000 go test -count=1 -v -timeout 1h -run '^TestServeLoad$$' .
 
 # SA1019: the integration tests use what 2026-07-28 deprecated, since clients still do.
 lint: ## gofmt, vet, staticcheck
@@ -41,10 +45,10 @@ fuzz: ## each fuzz target for FUZZTIME
 	sh integration/fuzz.sh $(FUZZTIME)
 
 integration: peers ## against real servers and clients
-	cd integration && go test -race ./...
+	cd integration && go test -race -timeout 30m ./...
 
 delivery: ## kills and faults in their full number, without the race detector
-	cd integration && go test -count=1 -v ./delivery
+	cd integration && go test -count=1 -v -timeout 30m ./delivery
 
 syslog: ## 50,000 events to each syslog receiver, which fails meanwhile, without the race detector
 	@sh integration/need.sh rsyslogd syslog-ng

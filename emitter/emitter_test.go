@@ -23,6 +23,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience is the time to deliver at the end: a slow machine is no fault.
+const patience = 5 * time.Minute
+
 // far is the far end of a route: a sink that keeps what it is sent. fail says, for
 // each call, how many records it takes and what it answers.
 type far struct {
@@ -92,6 +95,9 @@ func newEmitter(t *testing.T, opt Options, routes ...Route) *Emitter {
 	t.Helper()
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	if opt.FlushTimeout == 0 {
+		opt.FlushTimeout = patience
 	}
 	em, err := New(openSpool(t, t.TempDir()), opt, routes...)
 	if err != nil {
@@ -339,7 +345,7 @@ func TestAsyncEndsDelivered(t *testing.T) {
 	}
 	defer s.Close()
 	f := new(far)
-	em, err := New(s, Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))}, Route{Name: "a", Format: brief, Sink: f})
+	em, err := New(s, Options{FlushTimeout: patience, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}, Route{Name: "a", Format: brief, Sink: f})
 	if err != nil {
 		t.Fatal(err)
 	}

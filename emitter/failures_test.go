@@ -100,7 +100,7 @@ func TestFullSpool(t *testing.T) {
 			}
 			defer s.Close()
 			f := new(far)
-			em, err := New(s, Options{Refuse: tt.policy == spool.Refuse}, Route{Name: "m", Sink: f})
+			em, err := New(s, Options{FlushTimeout: patience, Refuse: tt.policy == spool.Refuse}, Route{Name: "m", Sink: f})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -160,6 +160,7 @@ const (
 	AnomalyEncodedResponse = "encoded_response"
 	AnomalyPartialRequest  = "partial_request"
 	AnomalyLateAnswer      = "answer_after_cancel"
+	AnomalyUnsolicited     = "unsolicited_answer"
 	AnomalyHijacked        = "hijacked"
 	AnomalyFull            = "tracking_full"
 )
@@ -181,6 +182,7 @@ var anomalies = []AnomalyInfo{
 	{AnomalyEncodedResponse, "the answer was compressed and could not be looked into: the outcome is that of its HTTP status"},
 	{AnomalyPartialRequest, "the request was not read to its end, so it has no digest and its size is what was seen"},
 	{AnomalyLateAnswer, "an answer came although the client had cancelled"},
+	{AnomalyUnsolicited, "the client answered what nobody has asked it, or asks no more"},
 	{AnomalyHijacked, "the handler took over the connection: what follows on it is unseen"},
 	{AnomalyFull, "a table of the middleware was full: a cancel or a resumed answer of this call could not be joined with it; or, of folded requests, they came from more sources than are told apart"},
 }

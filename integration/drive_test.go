@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 )
@@ -19,10 +20,14 @@ type sdk interface {
 }
 
 // driver is what the drivers of the Go SDKs share: it counts what the server
-// asks and tells.
+// asks, and what it tells of the present operation.
 type driver struct {
+	tellsCancels bool // the SDK sends a cancel, on the side
+	cancels      int  // operations that were cancelled
+
 	mu       sync.Mutex // guards what follows
 	asked    map[string]int
+	token    int // of the present operation's progress
 	progress int
 	onTell   func() // called at each progress message
 }
@@ -36,12 +41,17 @@ func (d *driver) ask(method string) {
 	d.asked[method]++
 }
 
-func (d *driver) tell() {
+// tell is told of a progress message with its token. One of an operation before
+// may come late.
+func (d *driver) tell(token any) {
 	d.mu.Lock()
-	d.progress++
+	present := fmt.Sprint(token) == strconv.Itoa(d.token)
+	if present {
+		d.progress++
+	}
 	f := d.onTell
 	d.mu.Unlock()
-	if f != nil {
+	if present && f != nil {
 		f()
 	}
 }
@@ -52,11 +62,19 @@ func (d *driver) count(method string) int {
 	return d.asked[method]
 }
 
-// listenFor starts to count progress anew.
+// listenFor starts to count progress anew, under another token.
 func (d *driver) listenFor(f func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.token++
 	d.progress, d.onTell = 0, f
+}
+
+// present returns the token for the present operation.
+func (d *driver) present() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.token
 }
 
 func (d *driver) progressed() int {
@@ -86,7 +104,7 @@ func runGo(t testing.TB, s sdk, d *driver, r *recorder, script []operation) view
 	if err := s.close(); err != nil {
 		t.Errorf("close: %v", err)
 	}
-	until(t, "all streams have ended", func() bool { return !r.streaming() })
+	until(t, "all streams have ended", r.ended)
 	r.base.CloseIdleConnections() // a new one without a request holds up the server's end for 5 s
 	return r.seen()
 }
@@ -104,13 +122,18 @@ func outcomeOf(ctx context.Context, t testing.TB, s sdk, d *driver, r *recorder,
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	d.listenFor(nil)
 	if op.Cancel {
 		d.listenFor(cancel)
+	} else {
+		d.listenFor(nil)
 	}
 	failed, err := s.do(ctx, op)
 	switch {
 	case op.Cancel && err != nil && ctx.Err() != nil:
+		if d.tellsCancels {
+			d.cancels++
+			until(t, "the SDK has told the server that it cancels", func() bool { return r.cancelled(d.cancels) })
+		}
 		return cancelled, err
 	case err != nil && s.isRPC(err):
 		return rpcError, err

@@ -99,6 +99,7 @@ func (v *view) expect(x *exchange) entry {
 	e := entry{
 		Endpoint: x.Path, Session: x.Session, Status: x.Status, Client: v.clientOf(x),
 		Transport: "streamable-http", Method: x.HTTP, Sent: -1, Received: -1,
+		open: x.unanswered(),
 	}
 	switch x.HTTP {
 	case http.MethodPost:
@@ -131,7 +132,6 @@ func (v *view) expectPost(x *exchange, e *entry) {
 	case x.End == eof:
 		e.Received = int64(len(x.Answer))
 	}
-	e.open = x.Status == 0 && x.End == closed
 	if m.Method == "initialize" && replied && reply.Result != nil {
 		e.Session = x.NewSession
 		e.starts = x.NewSession != ""
@@ -207,8 +207,16 @@ var reasonOfCode = map[string]string{
 	"-32042": "url_elicitation_required",
 }
 
+// noAnswer stands for whatever the trail says of why a back end gave no answer,
+// which a client is not told.
+const noAnswer = "no answer"
+
+var reasonsOfNoAnswer = []string{"upstream_timeout", "upstream_unreachable", "upstream_aborted", "http_error"}
+
 func byReply(reply rpc) (outcome, reason string) {
 	switch {
+	case reply.Error != nil && strings.HasPrefix(reply.Error.Message, "the back end ") && strings.HasSuffix(reply.Error.Message, " gave no answer"):
+		return "error", noAnswer
 	case reply.Error != nil && reply.Error.Code == "-32603":
 		return "error", "internal_error"
 	case reply.Error != nil:

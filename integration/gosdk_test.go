@@ -19,10 +19,10 @@ type goSDK struct {
 
 	client  *mcp.Client
 	session *mcp.ClientSession
-	token   int
 }
 
 func (c *goSDK) connect(ctx context.Context) (err error) {
+	c.tellsCancels = true
 	c.client = mcp.NewClient(&mcp.Implementation{Name: c.http.client, Version: "1.8.0"}, &mcp.ClientOptions{
 		CreateMessageHandler: func(context.Context, *mcp.CreateMessageRequest) (*mcp.CreateMessageResult, error) {
 			c.ask("sampling/createMessage")
@@ -32,7 +32,7 @@ func (c *goSDK) connect(ctx context.Context) (err error) {
 			c.ask("elicitation/create")
 			return &mcp.ElicitResult{Action: "accept", Content: elicitedContent()}, nil
 		},
-		ProgressNotificationHandler: func(context.Context, *mcp.ProgressNotificationClientRequest) { c.tell() },
+		ProgressNotificationHandler: func(_ context.Context, req *mcp.ProgressNotificationClientRequest) { c.tell(req.Params.ProgressToken) },
 	})
 	c.client.AddRoots(&mcp.Root{URI: "file:///srv/data", Name: "data"})
 	c.client.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
@@ -103,9 +103,8 @@ func (c *goSDK) do(ctx context.Context, op operation) (failed bool, err error) {
 func (c *goSDK) call(ctx context.Context, op operation) (failed bool, err error) {
 	params := &mcp.CallToolParams{Name: op.Target, Arguments: op.Args}
 	if op.Progress > 0 {
-		c.token++
 		params.Meta = mcp.Meta{}
-		params.SetProgressToken(c.token)
+		params.SetProgressToken(c.present())
 	}
 	res, err := c.session.CallTool(ctx, params)
 	return err == nil && res.IsError, err

@@ -20,7 +20,6 @@ type mcpGo struct {
 	http    *recorder
 
 	client   *client.Client
-	token    int
 	unlisten func() // ends the subscription
 }
 
@@ -62,13 +61,14 @@ func (c *mcpGo) connect(ctx context.Context) error {
 		return err
 	}
 	c.client = client.NewClient(tr, client.WithSamplingHandler(sampler{&c.driver}),
-		client.WithElicitationHandler(elicitor{&c.driver}), client.WithRootsHandler(rooter{&c.driver}))
+		client.WithElicitationHandler(elicitor{&c.driver}), client.WithRootsHandler(rooter{&c.driver}),
+		client.WithDiscoverTimeout(patience)) // else a slow answer makes a server a legacy one
 	if err := c.client.Start(ctx); err != nil {
 		return err
 	}
 	c.client.OnNotification(func(n mcp.JSONRPCNotification) {
 		if n.Method == "notifications/progress" {
-			c.tell()
+			c.tell(n.Params.AdditionalFields["progressToken"])
 		}
 	})
 	_, err = c.client.Initialize(ctx, mcp.InitializeRequest{Params: mcp.InitializeParams{
@@ -127,8 +127,7 @@ func (c *mcpGo) do(ctx context.Context, op operation) (failed bool, err error) {
 func (c *mcpGo) call(ctx context.Context, op operation) (failed bool, err error) {
 	req := mcp.CallToolRequest{Params: mcp.CallToolParams{Name: op.Target, Arguments: op.Args}}
 	if op.Progress > 0 {
-		c.token++
-		req.Params.Meta = &mcp.Meta{ProgressToken: c.token}
+		req.Params.Meta = &mcp.Meta{ProgressToken: c.present()}
 	}
 	res, err := c.client.CallTool(ctx, req)
 	return err == nil && res.IsError, err

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -89,9 +90,13 @@ func (d *loopDisk) loseWhile(t *testing.T, writer *process, s *said, n int) (ack
 	f.Close()
 	_ = writer.cmd.Process.Kill() // it may have ended by itself
 	<-writer.ended
-	if err := syscall.Unmount(d.dir, 0); err != nil {
-		t.Fatal(err)
-	}
+	until(t, "the disk is not in use", func() bool { // who looks through all folders of the machine is soon gone
+		err := syscall.Unmount(d.dir, 0)
+		if err != nil && !errors.Is(err, syscall.EBUSY) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	if out, err := exec.Command("mount", "-o", "loop", d.image, d.dir).CombinedOutput(); err != nil {
 		t.Fatalf("mount: %v\n%s", err, out)
 	}
@@ -128,10 +133,21 @@ func TestPowerLoss(t *testing.T) {
 	goesOn(t, dir, there)
 }
 
-// TestPowerLossPlain is the proof that this disk loses what is not synced.
+// TestPowerLossPlain is the proof that this disk loses what is not synced, unless
+// the system happens to write it just then.
 func TestPowerLossPlain(t *testing.T) {
 	d := newLoopDisk(t)
-	file := filepath.Join(d.dir, "lines")
+	for i := range 5 {
+		if d.loses(t, filepath.Join(d.dir, fmt.Sprint("lines-", i))) {
+			return
+		}
+	}
+	t.Error("nothing is lost without a sync: the tests of this file prove nothing")
+}
+
+// loses reports whether lines are lost that were written to file.
+func (d *loopDisk) loses(t *testing.T, file string) bool {
+	t.Helper()
 	writer, s := startSpoolChild(t, nil, writePlain, file, 0)
 	acked, _ := d.loseWhile(t, writer, s, 2000)
 	b, err := os.ReadFile(file)
@@ -144,23 +160,22 @@ func TestPowerLossPlain(t *testing.T) {
 	}
 	lost := missing(acked, there)
 	t.Logf("%d of %d lines are lost", len(lost), len(acked))
-	if len(lost) == 0 {
-		t.Error("nothing is lost without a sync: the tests of this file prove nothing")
-	}
+	return len(lost) > 0
 }
 
 // TestPowerLossAsync loses what Async may lose, and no more. A group that is
-// being synced may be lost besides the one that gathers.
+// being synced may be lost besides the one that gathers. After what time it is
+// synced, a disk and a machine that are busy do not show: TestAsyncDelay of the
+// spool does.
 func TestPowerLossAsync(t *testing.T) {
 	d := newLoopDisk(t)
 	const record, most = 60, spool.AsyncBytes + 60 + maxFewPayload + 100
 	for _, c := range []struct {
 		what string
 		n    int
-		age  time.Duration
 	}{
-		{what: writeAsync, n: 20_000, age: patience},
-		{what: writeSlowly, n: 1000, age: spool.AsyncDelay + 500*time.Millisecond}, // the half second is for a busy machine
+		{what: writeAsync, n: 20_000},
+		{what: writeSlowly, n: 1000},
 	} {
 		dir := filepath.Join(d.dir, c.what)
 		writer, s := startSpoolChild(t, nil, c.what, dir, 0)
@@ -174,8 +189,8 @@ func TestPowerLossAsync(t *testing.T) {
 			oldest = max(oldest, when.Sub(made))
 		}
 		t.Logf("%s: %d of %d records are lost, %d bytes, the oldest was made %s before", c.what, len(lost), len(acked), size, oldest)
-		if size > 2*most || oldest > c.age {
-			t.Errorf("%s: %d bytes are lost, at most %d may be; the oldest was made %s before, at most %s", c.what, size, 2*most, oldest, c.age)
+		if size > 2*most {
+			t.Errorf("%s: %d bytes are lost, at most %d may be", c.what, size, 2*most)
 		}
 		goesOn(t, dir, there)
 	}

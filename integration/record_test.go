@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -121,6 +123,25 @@ func (r *recorder) streaming() bool {
 	})
 }
 
+// ended reports whether all answers have, those of streams too.
+func (r *recorder) ended() bool {
+	return !r.any(func(x *exchange) bool { return x.End == open })
+}
+
+// cancelled reports whether so many cancels were sent and answered. Where there is
+// no session none is sent.
+func (r *recorder) cancelled(times int) bool {
+	sessions := false
+	r.any(func(x *exchange) bool {
+		sessions = sessions || x.Session != ""
+		if m, _ := parseRPC(x.Body); m.Method == "notifications/cancelled" && x.End != open {
+			times--
+		}
+		return false
+	})
+	return !sessions || times <= 0
+}
+
 // subscribed reports whether a subscription has been acknowledged.
 func (r *recorder) subscribed() bool { return r.received("notifications/subscriptions/acknowledged") }
 
@@ -187,4 +208,25 @@ func (b *recordedBody) Read(p []byte) (int, error) {
 func (b *recordedBody) Close() error {
 	b.r.end(b.x, closed)
 	return b.ReadCloser.Close()
+}
+
+// messages shows each message of an answer as it comes.
+func messages(resp *http.Response, seen func(text string)) error {
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		b, err := io.ReadAll(resp.Body)
+		seen(string(b))
+		return err
+	}
+	for lines := bufio.NewReader(resp.Body); ; {
+		line, err := lines.ReadString('\n')
+		if data, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "data: "); ok && err == nil {
+			seen(data)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

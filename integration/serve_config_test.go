@@ -216,7 +216,7 @@ func checkRoutes(t *testing.T, tr trail, want []routed) {
 // the client is told, the trail says why, and the others go on.
 func TestServeTimeout(t *testing.T) {
 	needNode(t)
-	p := startExample(t, "\naggregation: {conflictResolution: prefix}\n", "2s")
+	p := startExample(t, "\naggregation: {conflictResolution: prefix}\n", "10s")
 	c := &raw{url: p.url + everythingPath, http: newRecorder("raw", nil)}
 	c.initialize(t, "2025-11-25")
 	const slow = "everything_trigger-long-running-operation"

@@ -57,7 +57,7 @@ func TestShipSurvives(t *testing.T) {
 	defer far.Close()
 	env := []string{
 		"VMCP_AUDIT_SPOOL_DIR=" + s.spool, "VMCP_AUDIT_SPOOL_MAX_SIZE=20GiB", "VMCP_AUDIT_HEC_URL=" + far.URL,
-		"VMCP_AUDIT_HEC_TOKEN=" + hectest.Token, "VMCP_AUDIT_HEC_ACK=off", "GORACE=atexit_sleep_ms=0",
+		"VMCP_AUDIT_HEC_TOKEN=" + hectest.Token, "VMCP_AUDIT_HEC_ACK=off", "VMCP_AUDIT_FLUSH_TIMEOUT=1m", "GORACE=atexit_sleep_ms=0",
 	}
 	if bin := os.Getenv("SHIP_BINARY"); bin != "" {
 		binary = bin

@@ -77,23 +77,26 @@ func nullFault(stats string) string {
 	return string(b)
 }
 
-// waitFor waits until n Appends are acknowledged.
+// waitFor waits until n Appends are acknowledged, however slow the disk is.
 func (s *said) waitFor(t *testing.T, p *process, n int) {
 	t.Helper()
 	late := time.After(patience)
-	for {
+	for last := 0; ; {
 		s.mu.Lock()
 		got := len(s.acked)
 		s.mu.Unlock()
 		if got >= n {
 			return
 		}
+		if got > last {
+			last, late = got, time.After(patience)
+		}
 		select {
 		case <-s.changed:
 		case <-p.ended:
 			t.Fatalf("the writer ended after %d of %d Appends:\n%s", got, n, strings.Join(s.lines, "\n"))
 		case <-late:
-			t.Fatalf("%d of %d Appends in %s", got, n, patience)
+			t.Fatalf("%d of %d Appends, and no more for %s", got, n, patience)
 		}
 	}
 }

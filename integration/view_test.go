@@ -109,6 +109,8 @@ type rpc struct {
 		ResultType      string          `json:"resultType"`
 		Task            json.RawMessage `json:"task"`
 		ProtocolVersion string          `json:"protocolVersion"`
+		Action          string          `json:"action"`       // of an elicitation
+		RequestState    json.RawMessage `json:"requestState"` // to be sent back
 	} `json:"result"`
 
 	size int
@@ -125,6 +127,9 @@ func parseRPC(text string) (rpc, bool) {
 	m.size = len(text)
 	return m, true
 }
+
+// unanswered reports whether the client went before it learnt anything.
+func (x *exchange) unanswered() bool { return x.Status == 0 && x.End != broken }
 
 // sent returns the JSON-RPC message of the request, the zero one for none.
 func (x *exchange) sent() rpc {

@@ -43,6 +43,8 @@ func (x *ending) outcome() (emitter.Outcome, emitter.Reason) {
 		return emitter.OutcomeFailure, emitter.ReasonCancelled
 	case x.reply != nil && x.reply.isError && x.failed != "":
 		return emitter.OutcomeError, x.failed // it says more than the code
+	case x.reply != nil && x.noSession():
+		return emitter.OutcomeFailure, emitter.ReasonSessionNotFound
 	case x.reply != nil:
 		return x.reply.outcome(x.method)
 	case x.lost() && x.modern:
@@ -57,6 +59,13 @@ func (x *ending) outcome() (emitter.Outcome, emitter.Reason) {
 		return emitter.OutcomeError, emitter.ReasonUpstreamAborted
 	}
 	return x.byStatus()
+}
+
+// noSession reports whether the response says that the session is unknown: the
+// status does, with the code for an invalid request or that of the TypeScript SDK.
+func (x *ending) noSession() bool {
+	code := x.reply.code.Value
+	return x.status == http.StatusNotFound && x.session && x.reply.isError && (code == codeInvalidRequest || code == -32001)
 }
 
 // lost reports whether the client went before it had its answer. To what asks

@@ -62,6 +62,8 @@ var exchanges = []struct {
 	{"415", exchange{body: callEcho, status: 415}, "mcp_tool_call failure unsupported_media_type echo"},
 	{"404", exchange{body: callEcho, status: 404}, "mcp_tool_call failure not_found echo"},
 	{"404 of a session", exchange{header: "Mcp-Session-Id: s", body: callEcho, status: 404}, "mcp_tool_call failure session_not_found echo"},
+	{"404 of a session, in JSON-RPC", exchange{header: "Mcp-Session-Id: s", body: callEcho, status: 404, reply: `{"id":7,"error":{"code":-32600}}`}, "mcp_tool_call failure session_not_found echo"},
+	{"404 of a method, in a session", exchange{header: "Mcp-Session-Id: s", body: callEcho, status: 404, reply: `{"id":7,"error":{"code":-32601}}`}, "mcp_tool_call failure method_not_found echo"},
 	{"gzip", exchange{body: callEcho, reply: "{\x1f\x8b", with: "Content-Encoding: gzip"}, "mcp_tool_call success echo"},
 
 	{"sse", exchange{body: callEcho, reply: "data: " + jsonOK + "\n\n"}, "mcp_tool_call success echo"},

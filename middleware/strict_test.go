@@ -469,7 +469,7 @@ func TestStrictServer(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for end := time.Now().Add(10 * time.Second); len(tr.all()) < 200 && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); len(tr.all()) < 200 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond) // the 503 is sent before its completed is tried
 	}
 	received, completed := tr.stages(t)

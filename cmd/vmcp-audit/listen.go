@@ -20,9 +20,11 @@ import (
 const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
-
-	handlerTimeout = 5 * time.Second // for a handler to return when its connection was closed
 )
+
+// handlerTimeout is the time for a handler to return when its connection was
+// closed. Only tests change it.
+var handlerTimeout = 5 * time.Second
 
 // listener is a server that has its port and not yet begun to serve.
 type listener struct {

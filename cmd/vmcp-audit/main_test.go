@@ -10,8 +10,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -19,13 +21,18 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 )
 
+// patience is the longest wait of a test, and of what it runs. It is also longer
+// than the pause, of 40 s at most, after a destination has refused us.
+const patience = 5 * time.Minute
+
 func TestMain(m *testing.M) {
+	handlerTimeout = patience // also in the programs that the scripts run
 	testscript.Main(m, map[string]func(){"vmcp-audit": main})
 }
 
 // TestScripts runs the real program by the scripts in testdata. $upstream is a
 // server that answers every POST with a JSON-RPC result, $busy an address that is
-// taken, $esc an escape character. $hec and, with a certificate that nobody
+// taken, $own a port that is not, $esc an escape character. $hec and, with a certificate that nobody
 // knows, $hecs are collectors that take $hectoken. $syslog is a syslog receiver
 // that takes lines, $strict one that closes at what is not octet counting.
 func TestScripts(t *testing.T) {
@@ -52,6 +59,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("esc", "\x1b")
 			env.Setenv("upstream", upstream.URL)
+			env.Setenv("own", strconv.Itoa(20_000+os.Getpid()%10_000)) // of no connection, and of no other run of this test
+			env.Setenv("VMCP_AUDIT_FLUSH_TIMEOUT", patience.String())
 			env.Setenv("STATE_DIRECTORY", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("hec", plain.URL)
 			env.Setenv("hecs", secret.URL)

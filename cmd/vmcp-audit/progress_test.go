@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/ship"
@@ -11,14 +12,16 @@ import (
 
 // TestProgress: the line is changed in place, other lines stand above it, and it
 // goes at the end.
-func TestProgress(t *testing.T) {
+func TestProgress(t *testing.T) { synctest.Test(t, testProgress) } // no time passes by itself
+
+func testProgress(t *testing.T) {
 	var out bytes.Buffer
 	p := &progress{to: &out}
 	_, _ = p.Write([]byte("before\n"))
 	p.show(ship.Stats{Events: 1}, nil)
 	p.show(ship.Stats{Events: 2}, nil) // too soon
 	_, _ = p.Write([]byte("said\n"))
-	p.at = time.Time{}
+	time.Sleep(progressGap)
 	p.show(ship.Stats{Events: 3, Aside: 1, Waits: true}, []emitter.RouteStats{
 		{Name: "a", State: emitter.RouteUp}, {Name: "b", State: emitter.RouteUp, Pending: 4}, {Name: "c", State: emitter.RouteBlocked, Pending: 5},
 	})

@@ -39,13 +39,15 @@ func start(t *testing.T, upstream string, environ ...string) *running {
 	said := make(chan string, 1)
 	stderr := &listening{said: said}
 	p.stderr = stderr
-	environ = append([]string{"VMCP_AUDIT_FILE_PATH=" + p.trail, "STATE_DIRECTORY=" + t.TempDir()}, environ...)
+	environ = append([]string{
+		"VMCP_AUDIT_FILE_PATH=" + p.trail, "STATE_DIRECTORY=" + t.TempDir(), "VMCP_AUDIT_FLUSH_TIMEOUT=" + patience.String(),
+	}, environ...)
 	go func() {
 		p.code <- run(ctx, []string{"vmcp-audit", "proxy", "--upstream", upstream, "--listen", "127.0.0.1:0"}, environ, nil, io.Discard, stderr)
 	}()
 	select {
 	case p.url = <-said:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Fatal("the proxy never listened")
 	}
 	t.Cleanup(cancel)
@@ -138,7 +140,7 @@ func TestHangupOpensTheFileAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-arrived
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(p.trail); err == nil {
 			break
 		}

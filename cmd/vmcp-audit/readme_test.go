@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -73,9 +72,9 @@ func TestReadme(t *testing.T) {
 // and returns what it showed. It must end well.
 func runUntil(t *testing.T, word, line string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	environ, args := []string{"STATE_DIRECTORY=" + t.TempDir()}, strings.Fields(line)
+	environ, args := []string{"STATE_DIRECTORY=" + t.TempDir(), "VMCP_AUDIT_FLUSH_TIMEOUT=" + patience.String()}, strings.Fields(line)
 	for strings.Contains(args[0], "=") {
 		environ, args = append(environ, args[0]), args[1:]
 	}

@@ -26,7 +26,7 @@ func TestShipStopped(t *testing.T) {
 	p := &program{
 		environ: []string{
 			"VMCP_AUDIT_SPOOL_DIR=" + filepath.Join(dir, "spool"), "VMCP_AUDIT_HEC_URL=http://127.0.0.1:1",
-			"VMCP_AUDIT_HEC_TOKEN=00000000-0000-0000-0000-000000000000", "VMCP_AUDIT_FLUSH_TIMEOUT=1m", "VMCP_AUDIT_LOG_LEVEL=error",
+			"VMCP_AUDIT_HEC_TOKEN=00000000-0000-0000-0000-000000000000", "VMCP_AUDIT_FLUSH_TIMEOUT=1h", "VMCP_AUDIT_LOG_LEVEL=error",
 		},
 		stderr: stopWriter{stop}, // the first error is that the destination is down
 	}

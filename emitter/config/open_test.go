@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -27,6 +28,7 @@ func opened(t *testing.T, dir, text string) *Trail {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.FlushTimeout = 5 * time.Minute // a slow machine is no fault
 	trail, err := Open(c, "v9", nil)
 	if err != nil {
 		t.Fatal(err)

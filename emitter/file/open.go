@@ -22,6 +22,9 @@ type disk struct {
 	syncFile   func(f *os.File) error // f is open for reading
 	syncFolder func(folder string) error
 	maxWrite   int // bytes in one write; a larger record is a write by itself
+	// pipeTimeout bounds one write to a pipe or device, so that a reader that has
+	// stopped reading cannot hold up a shutdown.
+	pipeTimeout time.Duration
 }
 
 // handle is an open file.
@@ -35,7 +38,7 @@ type handle interface {
 }
 
 func systemDisk() disk {
-	return disk{open: openFile, syncFile: syncData, syncFolder: syncFolder, maxWrite: 1 << 20}
+	return disk{open: openFile, syncFile: syncData, syncFolder: syncFolder, maxWrite: 1 << 20, pipeTimeout: 5 * time.Second}
 }
 
 // openFile opens path for appending. O_NONBLOCK keeps a pipe without a reader

@@ -222,17 +222,16 @@ func TestPipeReaderThatHasStopped(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer r.Close()
-			s := mustOpen(t, path, Options{})
+			d := systemDisk()
+			d.pipeTimeout = time.Hour // so that the context alone ends the write
+			s := mustOpenOn(t, path, Options{}, d)
 			line := strings.Repeat("x", 64<<10-1)
 			ctx, cancel := tt.end(t.Context())
 			defer cancel()
-			began := time.Now()
 			n, err := s.Send(ctx, records(line, line, line)) // more than a pipe holds
-			if n > 2 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			early := errors.Is(err, ctx.Err())               // before the write
+			if n > 2 || !errors.Is(err, os.ErrDeadlineExceeded) && !early {
 				t.Fatalf("Send = %d, %v; want a timeout", n, err)
-			}
-			if took := time.Since(began); took > pipeTimeout-time.Second {
-				t.Errorf("Send took %v after its context had ended", took)
 			}
 		})
 	}

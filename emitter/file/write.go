@@ -12,10 +12,6 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/emitter"
 )
 
-// pipeTimeout bounds one write to a pipe or device, so that a reader that has
-// stopped reading cannot hold up a shutdown.
-const pipeTimeout = 5 * time.Second
-
 var errBetween = errors.New("another process appended in the middle of a line")
 
 // deliver writes batch piece by piece, rotating between the pieces, and syncs.
@@ -100,7 +96,7 @@ func (s *Sink) fill(batch []emitter.Record) {
 // whole.
 func (s *Sink) write(ctx context.Context) (int, error) {
 	if s.f != nil && !s.regular {
-		defer limit(ctx, s.f)()
+		defer limit(ctx, s.f, s.disk.pipeTimeout)()
 	}
 	n, err := s.out.Write(s.buf)
 	n = min(max(n, 0), len(s.buf)) // Options.Stdout is not ours
@@ -119,10 +115,10 @@ func (s *Sink) write(ctx context.Context) (int, error) {
 	return len(s.ends), nil
 }
 
-// limit gives the writes to f until the end of ctx, and at most pipeTimeout. The
+// limit gives the writes to f until the end of ctx, and at most so long. The
 // function that it returns must be called after them.
-func limit(ctx context.Context, f handle) (done func()) {
-	_ = f.SetWriteDeadline(time.Now().Add(pipeTimeout)) // a device may have none
+func limit(ctx context.Context, f handle, most time.Duration) (done func()) {
+	_ = f.SetWriteDeadline(time.Now().Add(most)) // a device may have none
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)

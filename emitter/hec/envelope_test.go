@@ -122,7 +122,7 @@ func FuzzEnvelope(f *testing.F) {
 // TestTrustedBodies: they are not looked through; one that is no JSON after all is
 // found by the collector, and no other with it.
 func TestTrustedBodies(t *testing.T) {
-	bubble(t, Options{Trusted: true}, hectest.Options{}, func(t *testing.T, c *hectest.Collector, s *Sink) {
+	bubble(t, Options{Trusted: true}, hectest.Options{}, func(t *testing.T, _ *hectest.Collector, s *Sink) {
 		batch := numbered(3)
 		batch[1].Body = []byte("{")
 		wantSend(t, s, batch, 1, "permanent", "code 6")

@@ -51,8 +51,8 @@ type Fixture struct {
 }
 
 const (
-	patience       = 10 * time.Second // for one Send, and for a far end to recover
-	largeBatch     = 1000             // records
+	patience       = time.Minute // for one Send, and for a far end to recover
+	largeBatch     = 1000        // records
 	defaultMaxBody = 1 << 20
 )
 

@@ -176,37 +176,36 @@ func TestSecondProcess(t *testing.T) {
 // TestDiskHangs lets those who wait for the disk leave; what they wanted to
 // store may be stored, and here it is.
 func TestDiskHangs(t *testing.T) {
-	d := newMemDisk(1)
-	s := mustOpen(t, "/spool", Options{disk: d})
-	c := mustCursor(t, s, "a")
-	mustAppend(t, s, "before")
-	reached, release := make(chan struct{}), make(chan struct{})
-	d.failWith(func(op string, _ int) error {
-		if op == "sync" && reached != nil {
-			close(reached)
-			reached = nil
+	synctest.Test(t, func(t *testing.T) {
+		d := &hookDisk{disk: newMemDisk(1)}
+		s := mustOpen(t, "/spool", Options{disk: d})
+		c := mustCursor(t, s, "a")
+		mustAppend(t, s, "before")
+		hung, release := make(chan struct{}), make(chan struct{})
+		hang := func() {
+			d.sync.Store(nil)
+			close(hung)
 			<-release
 		}
-		return nil
+		d.sync.Store(&hang)
+		held := make(chan error, 1)
+		go func() {
+			_, err := s.Append(context.Background(), Ordinary, []byte("one"))
+			held <- err
+		}()
+		<-hung
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		if _, err := s.Append(ctx, Ordinary, []byte("two")); !errors.Is(err, ErrUnconfirmed) {
+			t.Errorf("append beside it: %v", err)
+		}
+		close(release)
+		if err := <-held; err != nil {
+			t.Error(err)
+		}
+		mustAppend(t, s, "three")
+		if got := drain(t, c, 10); len(got) != 4 || got[2].Payload != "two" {
+			t.Errorf("read %v", got)
+		}
 	})
-	held := make(chan error, 1)
-	hung := reached
-	go func() {
-		_, err := s.Append(context.Background(), Ordinary, []byte("one"))
-		held <- err
-	}()
-	<-hung
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	if _, err := s.Append(ctx, Ordinary, []byte("two")); !errors.Is(err, ErrUnconfirmed) {
-		t.Errorf("append beside it: %v", err)
-	}
-	close(release)
-	if err := <-held; err != nil {
-		t.Error(err)
-	}
-	mustAppend(t, s, "three")
-	if got := drain(t, c, 10); len(got) != 4 || got[2].Payload != "two" {
-		t.Errorf("read %v", got)
-	}
 }

@@ -106,8 +106,9 @@ func (m *model) check(t *rapid.T) {
 		t.Fatalf("the log begins after seq %d, and %d is not confirmed by all", pos, m.floor+1)
 	}
 	for r, err := range l.Records() {
-		if _, torn := errors.AsType[*DamageError](err); torn {
-			continue // of a write that failed: a hole, which has to be told
+		if d, torn := errors.AsType[*DamageError](err); torn { // of a write that failed
+			damaged = damaged || d.Last < d.First // a note: its payload may be there without it
+			continue                              // any other hole has to be told
 		}
 		if err != nil {
 			t.Fatal(err)

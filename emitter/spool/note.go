@@ -12,8 +12,9 @@ import (
 const MaxNotes = 64 << 10
 
 // Note is a value that is kept in the log beside the records, so that both are
-// there after a crash or neither is: how far an input has been read, say. Only
-// the last value of a key is kept. A note is no record: it has no seq, is no part
+// there after a crash or neither is: how far an input has been read, say. A power
+// loss can tear a write that was not confirmed and leave payloads of it without
+// their note, never a note without its payloads. Only the last value of a key is kept. A note is no record: it has no seq, is no part
 // of the chain and is shown to no cursor.
 type Note struct {
 	Key   string // 1 to 255 bytes

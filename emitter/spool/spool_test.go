@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -134,7 +135,10 @@ func TestAppendAndRead(t *testing.T) {
 
 func TestConcurrentAppend(t *testing.T) {
 	dir := t.TempDir()
-	s := mustOpen(t, dir, Options{segmentSize: 256 << 10})
+	d := &hookDisk{disk: osDisk{}}
+	others := runtime.Gosched // come while a sync is under way, however fast the disk is
+	d.sync.Store(&others)
+	s := mustOpen(t, dir, Options{segmentSize: 256 << 10, disk: d})
 	c := mustCursor(t, s, "a")
 	const writers, each = 32, 200
 	var mu sync.Mutex

@@ -22,9 +22,9 @@ func TestReceiverThatClosesAllTheTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sp.Close()
-	s := newSink(t, p.at(), Options{Framing: FramingOctet})
+	s := newSink(t, p.at(), Options{Framing: FramingOctet, SettleTime: DefaultSettleTime})
 	number := func(dst []byte, e *emitter.Event) []byte { return fmt.Appendf(dst, "<134>1 %s", e.Target.Name) }
-	em, err := emitter.New(sp, emitter.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))}, emitter.Route{Name: "m", Format: number, Sink: s})
+	em, err := emitter.New(sp, emitter.Options{FlushTimeout: 2 * patience, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}, emitter.Route{Name: "m", Format: number, Sink: s})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -225,8 +225,13 @@ func (p *peer) fail() (mend func()) {
 	return func() { p.set(func() { p.broken = false }) }
 }
 
+// newSink returns a sink that leaves a receiver so much time to close, unless opt
+// says otherwise, that a slow one is not taken for one that does not.
 func newSink(t *testing.T, to Address, opt Options) *Sink {
 	t.Helper()
+	if opt.SettleTime == 0 {
+		opt.SettleTime = 2 * patience
+	}
 	s, err := New(to, opt)
 	if err != nil {
 		t.Fatalf("New: %v", err)

@@ -176,10 +176,10 @@ func TestNoTLSThere(t *testing.T) {
 // TestSilenceInsteadOfTLS has a receiver that waits for lines.
 func TestSilenceInsteadOfTLS(t *testing.T) {
 	p := newPeer(t, "tcp", FramingLF, func(p *peer) { p.holds = true })
-	s := newSink(t, Address{Network: "tls", Host: p.l.Addr().String()}, Options{DialTimeout: 500 * time.Millisecond})
+	s := newSink(t, Address{Network: "tls", Host: p.l.Addr().String()}, Options{DialTimeout: 2 * time.Second})
 	_, err := s.Send(t.Context(), numbered(1, 1))
 	wantError(t, err, "plain", "does not answer the TLS handshake: does it speak TLS there?")
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	err = newSink(t, s.to, Options{}).Probe(ctx)
 	wantError(t, err, "plain", "does not answer the TLS handshake: does it speak TLS there?")

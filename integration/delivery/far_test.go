@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,15 +31,16 @@ type far struct {
 	tokenFile string
 	c         *hectest.Collector
 	restarts  sync.WaitGroup
-	active    atomic.Int64 // requests under way
-
-	trail  *io.PipeWriter // indexed bodies, on their way to the verifier
-	report chan *chain.Report
+	trail     *io.PipeWriter // indexed bodies, on their way to the verifier
+	report    chan *chain.Report
 
 	redirected chan struct{} // a redirect that was asked for has been answered
 
 	mu       sync.Mutex // guards all below
 	srv      *http.Server
+	away     bool                // it is about to come back
+	conns    map[string]struct{} // that are open, by the client's address
+	over     map[string]struct{} // that were
 	rng      *rand.Rand
 	ledger   map[string]int  // how often each fault happened
 	mayTwice int             // events that these faults may have indexed once more
@@ -65,6 +65,7 @@ func startFar(t *testing.T, acks bool) *far {
 		t: t, acks: acks, trail: w, report: make(chan *chain.Report, 1), redirected: make(chan struct{}, 1),
 		tokenFile: filepath.Join(t.TempDir(), "token"),
 		rng:       rand.New(rand.NewPCG(*seed, 1)), ledger: map[string]int{}, channels: map[string]bool{}, ids: map[string]uint64{},
+		conns: map[string]struct{}{}, over: map[string]struct{}{},
 	}
 	f.c = hectest.New(hectest.Options{Acks: acks, CountOnly: true, Indexed: f.indexed})
 	f.rotate()
@@ -75,7 +76,7 @@ func startFar(t *testing.T, acks bool) *far {
 		}
 		f.report <- v.Report()
 	}()
-	f.listen("127.0.0.1:0")
+	f.listen(freeAddress(t))
 	t.Cleanup(func() {
 		f.restarts.Wait()
 		_ = f.srv.Close()
@@ -87,27 +88,66 @@ func startFar(t *testing.T, acks bool) *far {
 // listen begins to serve.
 func (f *far) listen(addr string) {
 	l, err := net.Listen("tcp", addr)
-	for range 100 {
-		if err == nil {
-			break
-		}
+	for end := time.Now().Add(time.Minute); err != nil && time.Now().Before(end); l, err = net.Listen("tcp", addr) {
 		time.Sleep(50 * time.Millisecond)
-		l, err = net.Listen("tcp", addr)
 	}
 	if err != nil {
 		f.t.Error(err)
 		return
 	}
-	srv := &http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: f, ReadHeaderTimeout: time.Minute, ConnState: f.connState}
 	f.mu.Lock()
-	f.addr, f.srv = l.Addr().String(), srv
+	f.addr, f.srv, f.away = l.Addr().String(), srv, false
 	f.mu.Unlock()
 	go func() { _ = srv.Serve(l) }()
 }
 
+// connState takes note of connections.
+func (f *far) connState(c net.Conn, state http.ConnState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch addr := c.RemoteAddr().String(); state {
+	case http.StateNew:
+		f.conns[addr] = struct{}{}
+	case http.StateClosed, http.StateHijacked:
+		delete(f.conns, addr)
+		f.over[addr] = struct{}{}
+	default:
+	}
+}
+
+// idle reports whether there is no connection, and none that waits to be accepted:
+// they are accepted in turn, so that one more shows it.
+func (f *far) idle() bool {
+	f.mu.Lock()
+	addr, away := f.addr, f.away
+	clear(f.over)
+	f.mu.Unlock()
+	if away {
+		return false
+	}
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return false
+	}
+	last := c.LocalAddr().String()
+	_ = c.Close()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		f.mu.Lock()
+		_, over := f.over[last]
+		open := len(f.conns)
+		f.mu.Unlock()
+		if over {
+			return open == 0
+		}
+	}
+	return false
+}
+
 // restart cuts all connections, forgets the channels and comes back a little
-// later.
+// later; f.mu is held.
 func (f *far) restart() {
+	f.away = true
 	away := time.Duration(50+f.rng.IntN(250)) * time.Millisecond
 	srv := f.srv
 	f.restarts.Go(func() {
@@ -169,8 +209,7 @@ func (f *far) indexedCount() int {
 
 // ServeHTTP answers a request well or badly.
 func (f *far) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.active.Add(1)
-	defer f.active.Add(-1)
+	began := time.Now()
 	isEvent, isAck := strings.HasSuffix(r.URL.Path, "/event"), strings.HasSuffix(r.URL.Path, "/ack")
 	f.mu.Lock()
 	f.channels[r.Header.Get("X-Splunk-Request-Channel")] = true
@@ -193,7 +232,7 @@ func (f *far) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.c.ServeHTTP(spy, r)
 	f.mu.Lock()
 	f.told = f.told || isAck && spy.told && fault != "acknowledgement lost"
-	if isEvent && fault == "" && r.Context().Err() != nil {
+	if isEvent && fault == "" && (r.Context().Err() != nil || time.Since(began) > answerTime/2) { // or it may have gone
 		f.ledger["client went away"]++
 		f.mayTwice += request
 	}
@@ -266,7 +305,7 @@ func (f *far) faultOfEvents() string {
 		return ""
 	}
 	e := eventFaults[f.rng.IntN(len(eventFaults))]
-	if e.name == "restart" && f.acks && !f.told {
+	if e.name == "restart" && (f.away || f.acks && !f.told) {
 		return "" // twice in a row would be a collector whose acknowledgements do not work
 	}
 	f.mayTwice += e.twice
@@ -277,7 +316,7 @@ func (f *far) faultOfEvents() string {
 // faultOfAcks does the same for a question for acknowledgements. What these
 // faults index twice is counted by the epochs that they end.
 func (f *far) faultOfAcks() string {
-	if !f.told || f.rng.IntN(4) > 0 {
+	if !f.told || f.away || f.rng.IntN(4) > 0 {
 		return ""
 	}
 	f.told = false

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
+	"net"
 	"os"
 	"strconv"
 	"sync"
@@ -54,7 +56,7 @@ const (
 	window     = 4000 // events of one Send
 	markEvery  = 1000 // a mark is saved when so many more are confirmed
 	ackTimeout = 1500 * time.Millisecond
-	answerTime = time.Second // a request may take so long
+	answerTime = 3 * time.Second // a request may take so long
 )
 
 // child emits events, says on stdout the id of each that Emit has stored, and
@@ -93,6 +95,21 @@ func child(dir string) error {
 	stats, _ := json.Marshal(em.Stats().Routes)
 	log.Info("end", "routes", string(stats), "hec", fmt.Sprintf("%+v", sink.Stats()))
 	return err
+}
+
+// freeAddress returns an address on which nobody listens, with a port below those
+// that the system gives away, so that it stays free while nobody does.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+mathrand.IntN(12000)))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 // emitAll emits count events from several goroutines and calls stored with the

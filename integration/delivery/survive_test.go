@@ -81,8 +81,7 @@ func (s *survivor) run(total int) {
 // no mark: so many come again. They are bounded by what is in flight at once.
 func (s *survivor) unmarked() int {
 	s.t.Helper()
-	time.Sleep(50 * time.Millisecond) // for what is in the connection
-	s.until("all requests are over", func() bool { return s.far.active.Load() == 0 })
+	s.until("all connections are over, and what was in them is indexed", s.far.idle)
 	mark := savedMark(s.t, filepath.Join(s.dir, "cursors", route+".cursor"))
 	s.far.mu.Lock()
 	defer s.far.mu.Unlock()
@@ -149,8 +148,8 @@ func (s *survivor) untilKill(acked int) {
 
 func (s *survivor) until(what string, ready func() bool) {
 	s.t.Helper()
-	const patience = time.Minute // without any progress
-	last, deadline := 0, time.Now()
+	const patience = 3 * time.Minute // without any progress
+	last, deadline := 0, time.Now().Add(patience)
 	for ; !ready(); time.Sleep(20 * time.Millisecond) {
 		if n := s.far.indexedCount() + s.ackedCount(); n != last {
 			last, deadline = n, time.Now().Add(patience)

@@ -45,6 +45,7 @@ func through(t *testing.T, product receivers.Product, opt receivers.Options, sen
 		t.Fatal(err)
 	}
 	r.Wait(len(sent))
+	r.WaitPlain(len(sent)) // it is written behind, and a stop may cut it short
 	r.Stop()
 	got = r.Messages()
 	file = strings.Split(strings.TrimSuffix(string(r.Plain()), "\n"), "\n")

@@ -25,7 +25,7 @@ answer('sampling/createMessage', { role: 'assistant', content: { type: 'text', t
 
 /** Waits for a condition: there is no other way to synchronise here. */
 async function until(what, condition) {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 120_000;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`);
     await wait(5);

@@ -86,8 +86,9 @@ const (
 	logFile    = "stderr.log"
 )
 
-// patience is how long the receiver may do nothing before the test has failed.
-const patience = 60 * time.Second
+// patience is how long the receiver may do nothing before the test has failed. A
+// sender may wait for a minute before it tries again.
+const patience = 3 * time.Minute
 
 // ports is how many ports are tried, should somebody else take the one that was free.
 const ports = 10

@@ -133,6 +133,7 @@ func TestRFC3164(t *testing.T) {
 			r := receivers.Start(t, product, receivers.Options{BSD: true, Plain: true})
 			send(t, dial(t, r, "tcp", nil), "<165>Nov 22 10:00:00 gw vmcp-server[12]: CEF:0|a|b\n")
 			m := r.Wait(1)[0]
+			r.WaitPlain(1)
 			got := receivers.Message{Msg: strings.TrimPrefix(m.Msg, " "), Facility: m.Facility, Severity: m.Severity, Host: m.Host, App: m.App, ProcID: m.ProcID}
 			want := receivers.Message{Msg: "CEF:0|a|b", Facility: 20, Severity: 5, Host: "gw", App: "vmcp-server", ProcID: "12"}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -224,7 +225,7 @@ func TestRefusedClients(t *testing.T) {
 				})
 				if err == nil {
 					t.Cleanup(func() { _ = conn.Close() })
-					_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
+					_ = conn.SetReadDeadline(time.Now().Add(3 * time.Minute))
 					_, _ = conn.Write([]byte(octets(message("forged")))) // TLS 1.3: the refusal comes later
 					_, err = conn.Read(make([]byte, 1))
 				}

@@ -69,14 +69,14 @@ func (r *Receiver) Messages() []Message {
 }
 
 // Wait returns the messages when there are n or more. The test fails if none
-// arrives for a minute before that.
+// arrives for some minutes before that.
 func (r *Receiver) Wait(n int) []Message {
 	r.tb.Helper()
 	return r.WaitFor(func(m []Message) bool { return len(m) >= n })
 }
 
 // WaitFor returns the messages when they are as wanted. The test fails if none
-// arrives for a minute before that.
+// arrives for some minutes before that.
 func (r *Receiver) WaitFor(wanted func([]Message) bool) []Message {
 	r.tb.Helper()
 	m := r.Messages()
@@ -90,6 +90,16 @@ func (r *Receiver) WaitFor(wanted func([]Message) bool) []Message {
 		time.Sleep(5 * time.Millisecond)
 	}
 	return m
+}
+
+// WaitPlain waits until Plain has n lines or more.
+func (r *Receiver) WaitPlain(n int) {
+	r.tb.Helper()
+	for deadline := time.Now().Add(patience); bytes.Count(r.Plain(), []byte("\n")) < n; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.tb.Fatalf("waited in vain: %s has written %q", r.product, r.Plain())
+		}
+	}
 }
 
 // Plain returns what the receiver wrote in its own default format, of all its

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -16,6 +17,9 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/emitter/syslog"
 	"github.com/vmcp-audit/vmcp-audit/integration/receivers"
 )
+
+// patience is the longest wait for anything: what takes longer has failed.
+const patience = 3 * time.Minute
 
 var events = flag.Int("events", 3000, "events for each receiver")
 
@@ -55,7 +59,7 @@ func newTrail(t *testing.T, to syslog.Address, opt syslog.Options) *trail {
 	if err != nil {
 		t.Fatal(err)
 	}
-	em, err := emitter.New(sp, emitter.Options{Log: opt.Log}, emitter.Route{Name: "syslog", Format: brief, Sink: sink})
+	em, err := emitter.New(sp, emitter.Options{Log: opt.Log, FlushTimeout: patience}, emitter.Route{Name: "syslog", Format: brief, Sink: sink})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ type sender struct {
 
 func newSender(t *testing.T, to syslog.Address, opt syslog.Options) *sender {
 	t.Helper()
+	opt.SettleTime = 2 * patience // nothing settles before the receiver has said what it has against it
 	sink, err := syslog.New(to, opt)
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +49,7 @@ func (s *sender) settle(t *testing.T) {
 func (s *sender) fails(t *testing.T) error {
 	t.Helper()
 	_, err := s.Send(t.Context(), []emitter.Record{{Seq: 1, Body: []byte("<134>1 - gw vmcp-audit - - - message")}})
-	for end := time.Now().Add(time.Minute); err == nil; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); err == nil; time.Sleep(time.Millisecond) {
 		if _, err = s.Settled(); err == nil && time.Now().After(end) {
 			t.Fatal("nothing fails")
 		}
@@ -58,7 +59,7 @@ func (s *sender) fails(t *testing.T) error {
 
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}

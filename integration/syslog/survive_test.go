@@ -40,7 +40,9 @@ func (k kind) start(t *testing.T) (*receivers.Receiver, syslog.Address, syslog.O
 	if k.framing == syslog.FramingLF {
 		opt.Framing = receivers.LF
 	}
-	send := syslog.Options{Framing: k.framing}
+	// With more than it takes to notice a fault on a loaded machine, time alone
+	// settles nothing that the receiver has not read.
+	send := syslog.Options{Framing: k.framing, SettleTime: patience}
 	if k.network == "tls" {
 		ca := receivers.NewCA(t)
 		opt.TLS.Cert = ca.Server()
@@ -97,16 +99,13 @@ func TestReceiverFails(t *testing.T) {
 			if most := int(st.Broken) * doubt / len(padding); missing > 0 || !ordered || again > most {
 				t.Errorf("%d missing, %d came again (at most %d), in order: %v", missing, again, most, ordered)
 			}
-			if route.Pending != 0 || route.Sent != uint64(*events)+2+sinkEvents(tr) {
+			if route.Pending != 0 || route.Sent != tr.Stats().Emitted {
 				t.Errorf("route %+v", route)
 			}
 			t.Logf("%d events, %d came again after %d of %d connections broke", *events, again, st.Broken, st.Connections)
 		})
 	}
 }
-
-// sinkEvents returns how many events told of the destination itself.
-func sinkEvents(tr *trail) uint64 { return tr.Stats().Emitted - uint64(*events) - 2 }
 
 // TestRestartInPeace stops a receiver while nothing is under way, and starts it
 // again: nothing is missing, and nothing comes again.
@@ -141,7 +140,7 @@ func TestOrderlyEnd(t *testing.T) {
 			tr.emit(t, 0, 500)
 			tr.stop()
 			route := tr.Stats().Routes[0]
-			if route.Pending != 0 || route.Sent != 502 || !strings.Contains(tr.sink.Receipt(), "read everything") {
+			if route.Pending != 0 || route.Sent != tr.Stats().Emitted || !strings.Contains(tr.sink.Receipt(), "read everything") {
 				t.Errorf("route %+v, %s", route, tr.sink.Receipt())
 			}
 			got := r.WaitFor(func(all []receivers.Message) bool { return len(numbers(t, all)) >= 500 })
@@ -166,7 +165,7 @@ func TestUDP(t *testing.T) {
 	}
 	for n < *events-step {
 		more()
-		r.WaitFor(func(all []receivers.Message) bool { return len(all) >= n })
+		r.WaitFor(func(all []receivers.Message) bool { return len(numbers(t, all)) >= n })
 	}
 	waitFor(t, "all settles", func() bool { return tr.Stats().Routes[0].Pending == 0 })
 	r.Stop()
@@ -322,9 +321,12 @@ func TestProbe(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			r, to, opt := k.start(t)
 			s := newSender(t, to, opt)
-			if err := s.Probe(t.Context()); err != nil || !strings.Contains(s.Receipt(), found[k.name]) {
-				t.Errorf("%v, %q", err, s.Receipt())
-			}
+			waitFor(t, "a probe finds "+found[k.name], func() bool { // a receiver that is slow to close has not closed
+				if err := s.Probe(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				return strings.Contains(s.Receipt(), found[k.name])
+			})
 			s.deliver(t, "<134>1 - gw vmcp-audit - - - after")
 			s.settle(t)
 			if got := r.Wait(1); len(got) != 1 || got[0].Msg != "after" {

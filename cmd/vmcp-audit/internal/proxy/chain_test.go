@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"testing"
-	"time"
 
 	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
@@ -27,12 +26,13 @@ func newFront(t testing.TB, h http.Handler) *front {
 	return f
 }
 
-// newServer returns a server with the times of the command's listener.
+// newServer returns a server with the time limits of the command's listener, which
+// are longer here: a slow machine is no fault.
 func newServer(t testing.TB, h http.Handler) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
-	s.Config.ReadHeaderTimeout = 10 * time.Second
-	s.Config.IdleTimeout = 2 * time.Minute
+	s.Config.ReadHeaderTimeout = patience
+	s.Config.IdleTimeout = patience
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	t.Cleanup(s.Close)
 	return s
@@ -44,7 +44,8 @@ func (f *front) end() {
 	f.auditor.Close()
 }
 
-// newProxy returns a proxy to upstream, whose idle connections end with t.
+// newProxy returns a proxy to upstream, whose idle connections end with t, and not
+// before.
 func newProxy(t testing.TB, upstream string, opt Options) http.Handler {
 	t.Helper()
 	u, err := url.Parse(upstream)
@@ -52,7 +53,9 @@ func newProxy(t testing.TB, upstream string, opt Options) http.Handler {
 		t.Fatal(err)
 	}
 	h := New(u, opt)
-	t.Cleanup(transportOf(h).CloseIdleConnections)
+	tr := transportOf(h)
+	tr.TLSHandshakeTimeout, tr.IdleConnTimeout = patience, patience
+	t.Cleanup(tr.CloseIdleConnections)
 	return h
 }
 

@@ -10,7 +10,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait; only a fault makes a test wait that long.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // receive returns the next value of c.
 func receive[T any](t testing.TB, c <-chan T, what string) T {

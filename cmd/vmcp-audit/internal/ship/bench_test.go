@@ -18,6 +18,9 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/emitter/spool"
 )
 
+// longest bounds every wait; only a fault makes a test wait that long.
+const longest = 5 * time.Minute
+
 // bench is a folder with a log, and the spool that it is shipped to.
 type bench struct {
 	t    *testing.T
@@ -97,7 +100,7 @@ func (b *bench) options(inputs ...string) Options {
 	}
 	return Options{
 		Inputs: inputs, Log: slog.New(slog.NewTextHandler(io.MultiWriter(&b.said, b.t.Output()), nil)),
-		poll: 2 * time.Millisecond, drain: 50 * time.Millisecond, patience: 20 * time.Millisecond,
+		poll: 2 * time.Millisecond, drain: time.Hour, patience: 20 * time.Millisecond,
 	}
 }
 
@@ -163,6 +166,12 @@ func (b *bench) follow() (s *Shipper, stop func()) {
 	sp, em := b.open()
 	opt := b.options()
 	opt.Follow = true
+	return b.start(sp, em, opt)
+}
+
+// start runs until stop is called.
+func (b *bench) start(sp *spool.Spool, em *emitter.Emitter, opt Options) (s *Shipper, stop func()) {
+	b.t.Helper()
 	s = New(em, sp, opt)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -177,7 +186,7 @@ func (b *bench) follow() (s *Shipper, stop func()) {
 
 func (b *bench) until(s *Shipper, events uint64) {
 	b.t.Helper()
-	for end := time.Now().Add(time.Minute); s.Stats().Events < events; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(longest); s.Stats().Events < events; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			b.t.Fatalf("waited in vain for %d events: %+v", events, s.Stats())
 		}

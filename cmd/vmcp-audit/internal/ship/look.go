@@ -187,7 +187,7 @@ func (m *matching) takeNew(now, since time.Time) error {
 	m.waiting = nil
 	for _, c := range m.found {
 		generation := c.path != c.family
-		if c.claimed || generation && m.isCopy(c) {
+		if c.claimed || generation && m.isCopy(c, now) {
 			continue
 		}
 		missed := !since.IsZero() && !c.changed.Before(since.Add(-clockGap)) || slices.Contains(waiting, c.id)
@@ -217,8 +217,7 @@ func (m *matching) takeNew(now, since time.Time) error {
 func (m *matching) ready(c *candidate, now time.Time) (bool, error) {
 	fresh := m.opt.Follow && now.Sub(c.changed) < m.opt.patience
 	if fresh || m.opt.Follow && c.fault != nil {
-		m.again = now.Add(clockGap)
-		m.waiting = append(m.waiting, c.id)
+		m.wait(c, now)
 	}
 	switch {
 	case fresh || c.fault == nil && len(c.head()) == 0:
@@ -236,8 +235,15 @@ func (m *matching) ready(c *candidate, now time.Time) (bool, error) {
 	return false, nil
 }
 
-// isCopy reports whether the file begins as one that is known does.
-func (m *matching) isCopy(c *candidate) bool {
+// wait has c looked at again soon, as one that is new.
+func (m *matching) wait(c *candidate, now time.Time) {
+	m.again = now.Add(clockGap)
+	m.waiting = append(m.waiting, c.id)
+}
+
+// isCopy reports whether the file begins as one that is known does. That one may
+// be cut before it is read: then the copy is what there is.
+func (m *matching) isCopy(c *candidate, now time.Time) bool {
 	for _, p := range m.positions.all {
 		d, head := m.placed[p], []byte(nil)
 		i := slices.IndexFunc(m.sources, func(src *source) bool { return src.pos == p })
@@ -245,12 +251,15 @@ func (m *matching) isCopy(c *candidate) bool {
 		case d == c:
 			continue
 		case i >= 0:
-			head = m.sources[i].head
+			head = m.sources[i].begin()
 		case d != nil:
 			head = d.head()
 		}
 		n := min(len(head), len(c.head()))
 		if n >= sureSize && bytes.Equal(head[:n], c.head()[:n]) || p.sure() && p.begins(c.head()) {
+			if !p.sure() {
+				m.wait(c, now)
+			}
 			return true
 		}
 	}

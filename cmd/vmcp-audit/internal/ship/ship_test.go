@@ -175,6 +175,24 @@ func TestFollow(t *testing.T) {
 	b.want("a", "b", "c", "late", "d", "e", "f")
 }
 
+// TestDrain: a rotated file that does not grow any more is let go, and then its last
+// line needs no end.
+func TestDrain(t *testing.T) {
+	b := newBench(t)
+	b.append(b.log, line("a")+strings.TrimSpace(line("b")))
+	sp, em := b.open()
+	opt := b.options()
+	opt.Follow, opt.drain = true, time.Millisecond
+	s, stop := b.start(sp, em, opt)
+	b.until(s, 1)
+	b.rename(b.log, b.log+".1")
+	b.until(s, 2)
+	b.append(b.log, line("c"))
+	b.until(s, 3)
+	stop()
+	b.want("a", "b", "c")
+}
+
 // TestUnreadableGeneration: a rotated file that nobody knew and that cannot be read
 // is told of, and what is short is read.
 func TestUnreadableGeneration(t *testing.T) {
@@ -193,7 +211,7 @@ func TestUnreadableGeneration(t *testing.T) {
 	}
 	b.must(nil, sp.Close())
 	s, stop := b.follow()
-	for end := time.Now().Add(time.Minute); s.Stats().Lost == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(longest); s.Stats().Lost == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("never told")
 		}
@@ -248,7 +266,7 @@ func TestWaitsWhenFull(t *testing.T) {
 	s := New(em, sp, b.options())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(t.Context()) }()
-	for end := time.Now().Add(time.Minute); !s.Stats().Waits; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(longest); !s.Stats().Waits; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it does not wait")
 		}
@@ -371,7 +389,7 @@ func TestAsideWaits(t *testing.T) {
 	s := New(em, sp, b.options())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(t.Context()) }()
-	for end := time.Now().Add(time.Minute); !s.Stats().Waits; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(longest); !s.Stats().Waits; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it does not wait")
 		}

@@ -90,6 +90,19 @@ func (s *source) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
+// begin returns the first bytes of the file, as it has them now if they were not
+// read yet.
+func (s *source) begin() []byte {
+	switch {
+	case len(s.head) >= sureSize:
+		return s.head
+	case s.zip != nil:
+		return s.c.head()
+	}
+	head, _ := headOf(io.NewSectionReader(s.f, 0, headSize), false) // what there is tells enough
+	return head
+}
+
 // errCut means that a file is not any more what was read of it.
 var errCut = errors.New("the file was cut or written anew")
 

@@ -3,8 +3,11 @@ package ship
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // lines returns n lines whose ids begin with name.
@@ -66,4 +69,48 @@ func TestFileWrittenAnew(t *testing.T) {
 			t.Errorf("read on: %v, %v", more, err)
 		}
 	})
+}
+
+// TestCopyOfUnread: what a rotation made of a file before anything was read of it
+// is that file, and not one more.
+func TestCopyOfUnread(t *testing.T) {
+	copied := func(b *bench) {
+		text, err := os.ReadFile(b.log)
+		b.must(nil, err)
+		b.append(b.log+".1", string(text))
+	}
+	for name, tt := range map[string]struct {
+		rotate, later func(b *bench) // later: when the folder was looked through, and still nothing was read
+	}{
+		"renamed and compressed": {func(b *bench) { b.rename(b.log, b.log+".1"); b.zip(b.log + ".1") }, func(*bench) {}},
+		"copied":                 {copied, func(*bench) {}},
+		"copied and cut":         {copied, func(b *bench) { b.must(nil, os.Truncate(b.log, 0)) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.append(b.log, "")
+			sp, em := b.open()
+			opt := b.options()
+			opt.Follow = true
+			s := New(em, sp, opt)
+			defer s.closeAll()
+			b.must(nil, s.look(t.Context()))
+			b.append(b.log, line("a")+line("b"))
+			tt.rotate(b)
+			b.must(nil, s.look(t.Context()))
+			tt.later(b)
+			b.append(b.log, line("c"))
+			for s.Stats().Events < 3 {
+				b.must(s.readAll(t.Context()))
+				b.must(nil, s.look(t.Context()))
+			}
+			b.must(s.readAll(t.Context()))
+			b.must(nil, sp.Close())
+			got := b.stored()
+			slices.Sort(got)
+			if diff := cmp.Diff([]string{"a", "b", "c"}, got); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
 }

@@ -2,6 +2,7 @@ package vmcp
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,6 +34,8 @@ func exoticResults() map[string]string {
 		"vendor/method":            `{"anything":` + `{` + exotic + `}}`,
 	}
 }
+
+var exoticName = regexp.MustCompile(`"name":"(odd|bare|p)"`)
 
 var exoticScript = []string{
 	`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`,
@@ -67,12 +70,14 @@ func chatty(s *script, a *answer, m wire.Message) bool {
 }
 
 // converse goes through the script as a client without a GET stream and returns
-// all that came, without the ids of questions, which are the server's own.
-func converse(t *testing.T, address string) []string {
+// all that came, without the ids of questions, which are the server's own. prefix
+// goes before names.
+func converse(t *testing.T, address, prefix string) []string {
 	t.Helper()
 	p := connect(t, address, `{"elicitation":{}}`)
 	var all []string
 	for _, body := range exoticScript {
+		body = exoticName.ReplaceAllString(body, `"name":"`+prefix+`$1"`)
 		resp := p.post(body)
 		if resp.Header.Get("Content-Type") != "text/event-stream" {
 			_ = resp.Body.Close()
@@ -104,12 +109,45 @@ func TestFidelity(t *testing.T) {
 	b.handle = chatty
 	address := b.start(t)
 	s := serve(t, []upstream.Spec{spec("one", address)}, nil)
-	direct := converse(t, address)
-	through := converse(t, s.url+"/mcp")
+	direct := converse(t, address, "")
+	through := converse(t, s.url+"/mcp", "")
 	if diff := cmp.Diff(direct, through); diff != "" {
 		t.Errorf("-direct +through\n%s", diff)
 	}
 	if n := strings.Count(strings.Join(through, "\n"), "9007199254740993"); n < 20 {
 		t.Errorf("only %d large numbers came", n)
 	}
+}
+
+// TestFidelityAmongOthers does the same with another back end beside: all that
+// differs is the prefix before names, what a list says beside its entries, and
+// methods that nobody knows.
+func TestFidelityAmongOthers(t *testing.T) {
+	b := newScript(exoticResults())
+	b.handle = chatty
+	address := b.start(t)
+	s := serve(t, []upstream.Spec{spec("one", address), spec("two", newScript(nil).start(t))}, nil)
+	direct, through := converse(t, address, ""), converse(t, s.url+"/mcp", "one_")
+	for i := range direct {
+		direct[i], through[i] = entriesOnly(direct[i]), entriesOnly(exoticPrefix.ReplaceAllString(through[i], `"name":"`))
+		if strings.Contains(exoticScript[i], "vendor/method") {
+			direct[i] = `OK {"jsonrpc":"2.0","id":14,"error":{"code":-32601,"message":"method not found"}}`
+		}
+	}
+	if diff := cmp.Diff(direct, through); diff != "" {
+		t.Errorf("-direct +through\n%s", diff)
+	}
+}
+
+var exoticPrefix = regexp.MustCompile(`"name":"one_`)
+
+// entriesOnly returns of an answer that is a list the entries.
+func entriesOnly(answer string) string {
+	_, message, _ := strings.Cut(answer, " ")
+	for _, member := range []string{"tools", "prompts", "resources", "resourceTemplates"} {
+		if list := wire.Get(wire.Raw(message), "result", member); list != nil {
+			return member + string(list)
+		}
+	}
+	return answer
 }

@@ -127,8 +127,11 @@ func TestStorm(t *testing.T) {
 	b.mu.Lock()
 	stream := b.streams[0]
 	b.mu.Unlock()
-	for range 1000 {
+	for i := range 1000 {
 		stream.event(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		if i == 0 {
+			until(t, "the lists are fetched", func() bool { mu.Lock(); defer mu.Unlock(); return fetches == 2 })
+		}
 	}
 	if m := b.ask(stream, `"end"`, `{"jsonrpc":"2.0","id":"end","method":"roots/list"}`); m.Error == nil {
 		t.Errorf("the gateway's own session has roots: %s", m.Result)

@@ -407,15 +407,26 @@ func (s *script) ask(a *answer, id, request string) wire.Message {
 	select {
 	case m := <-c:
 		return m
+	case <-a.ctx.Done():
 	case <-time.After(patience):
-		return wire.Message{}
 	}
+	return wire.Message{}
 }
 
 // broadcast sends a message on every GET stream.
 func (s *script) broadcast(message string) {
 	s.mu.Lock()
 	streams := slices.Clone(s.streams)
+	s.mu.Unlock()
+	for _, a := range streams {
+		a.event(message)
+	}
+}
+
+// tell sends a message on the GET stream of the newest session.
+func (s *script) tell(message string) {
+	s.mu.Lock()
+	streams := slices.DeleteFunc(slices.Clone(s.streams), func(a *answer) bool { return a.session != s.newest })
 	s.mu.Unlock()
 	for _, a := range streams {
 		a.event(message)

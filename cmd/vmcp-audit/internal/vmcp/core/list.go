@@ -58,9 +58,21 @@ func cacheable(result wire.Raw, pages []wire.Raw) wire.Raw {
 	if len(pages) == 0 {
 		scope = "private"
 	}
-	result = wire.Set(result, "resultType", wire.Raw(`"complete"`))
-	result = wire.Set(result, "ttlMs", wire.Raw(strconv.FormatInt(max(ttl, 0), 10)))
-	return wire.Set(result, "cacheScope", wire.Quote(scope))
+	return complete(result, wire.Raw(strconv.FormatInt(max(ttl, 0), 10)), wire.Quote(scope))
+}
+
+// complete adds what revision 2026-07-28 wants of a result that may be kept, as
+// far as the back end has not said it.
+func complete(result, ttl, scope wire.Raw) wire.Raw {
+	for _, one := range []struct {
+		key   string
+		value wire.Raw
+	}{{"resultType", wire.Raw(`"complete"`)}, {"ttlMs", ttl}, {"cacheScope", scope}} {
+		if wire.Get(result, one.key) == nil {
+			result = wire.Set(result, one.key, one.value)
+		}
+	}
+	return result
 }
 
 // gather asks every back end for its list. One that fails keeps the list that

@@ -204,10 +204,11 @@ func (h *hub) park(p *parked, q question) (wire.Raw, error) {
 	p.ev = upstream.Nobody
 	p.mu.Unlock()
 	h.g.hold(h)
-	request := wire.Set(nil, "method", wire.Quote(q.Method))
-	if q.Params != nil {
-		request = wire.Set(request, "params", q.Params)
+	params := q.Params
+	if params == nil {
+		params = wire.Raw("{}") // without them the official Go SDK, v1.8.0, cannot read it
 	}
+	request := wire.Set(wire.Set(nil, "method", wire.Quote(q.Method)), "params", params)
 	result := wire.Set(wire.Raw(`{"resultType":"input_required"}`), "inputRequests", wire.Set(nil, "question", request))
 	return wire.Set(result, "requestState", wire.Quote(handle)), nil
 }

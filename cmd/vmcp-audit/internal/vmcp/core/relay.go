@@ -58,10 +58,22 @@ func (s *Session) inEra(ctx context.Context, m *member, req Request, ev upstream
 	about.l = l
 	defer l.begin(about)()
 	result, err := s.legacyCall(ctx, m, out, about)
-	if err == nil && s.modern && wire.Get(result, "resultType") == nil {
-		result = wire.Set(result, "resultType", wire.Raw(`"complete"`))
+	if err == nil && s.modern {
+		result = newer(req.Method, result)
 	}
 	return result, err
+}
+
+// newer adds to a result what revision 2026-07-28 wants of it. A resource of
+// which its back end does not say how long it may be kept may not be kept.
+func newer(method string, result wire.Raw) wire.Raw {
+	switch {
+	case method == "resources/read":
+		return complete(result, wire.Raw("0"), wire.Raw(`"private"`))
+	case wire.Get(result, "resultType") == nil:
+		return wire.Set(result, "resultType", wire.Raw(`"complete"`))
+	}
+	return result
 }
 
 // legacyCall sends a call over the session's own session. If the back end has
@@ -158,7 +170,8 @@ func (s *Session) ask(ctx, about context.Context, m *member, ev upstream.Events,
 	if _, err := wire.Pick(answer, "action", "content"); err != nil && rpcErr == nil {
 		answer, rpcErr = nil, wire.NewError(wire.CodeInvalidParams, "the client's answer is ambiguous: "+err.Error(), nil)
 	}
-	s.g.trail.asked(s.child(about, questionType(q.Method)), m, q.Method, asked{began, answer, rpcErr, ctx.Err() != nil || about.Err() != nil})
+	cancelled := ctx.Err() != nil || about.Err() != nil || s.ctx.Err() != nil
+	s.g.trail.asked(s.child(about, questionType(q.Method)), m, q.Method, asked{began, answer, rpcErr, cancelled})
 	return answer, rpcErr
 }
 

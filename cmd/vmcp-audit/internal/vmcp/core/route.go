@@ -169,7 +169,11 @@ func (s *Session) resource(ctx context.Context, req Request, ev upstream.Events)
 	if len(candidates) == 0 {
 		target.Method = req.Method
 		s.g.trail.refused(ctx, target, "")
-		return nil, wire.NewError(wire.CodeNotFound, "resource not found", wire.Set(nil, "uri", wire.Quote(uri)))
+		code := wire.CodeNotFound
+		if s.modern {
+			code = wire.CodeInvalidParams // SEP-2164
+		}
+		return nil, wire.NewError(code, "resource not found", wire.Set(nil, "uri", wire.Quote(uri)))
 	}
 	var first error
 	for _, m := range candidates {

@@ -89,6 +89,8 @@ func reasonOf(err error) emitter.Reason {
 		return emitter.ReasonHTTPError
 	case said:
 		return emitter.ReasonRPCError
+	case errors.Is(err, upstream.ErrFull):
+		return emitter.ReasonRateLimited
 	case errors.As(err, new(*upstream.NotRun)):
 		return emitter.ReasonUpstreamDown
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/core"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/upstream"
 	"github.com/vmcp-audit/vmcp-audit/cmd/vmcp-audit/internal/vmcp/wire"
+	"github.com/vmcp-audit/vmcp-audit/emitter"
+	"github.com/vmcp-audit/vmcp-audit/middleware"
 )
 
 // legacy serves a message of a revision up to 2025-11-25.
@@ -36,6 +38,7 @@ func (f *Front) legacy(w http.ResponseWriter, r *http.Request, m wire.Message) {
 	case m.Response():
 		if !s.answer(m) {
 			f.unsolicited.Add(1)
+			middleware.NoteFrom(r.Context()).AddAnomaly(emitter.AnomalyUnsolicited)
 			f.opt.Log.Debug("a client answered what nothing had asked")
 		}
 		w.WriteHeader(http.StatusAccepted)

@@ -51,9 +51,10 @@ type Backend struct {
 	Spec
 	Log *slog.Logger
 
-	client *http.Client
-	sse    atomic.Bool // Auto has found out that the server knows only SSE
-	deaf   atomic.Bool // it left a DELETE unanswered
+	client   *http.Client
+	commands chan struct{} // holds an entry for each process that runs
+	sse      atomic.Bool   // Auto has found out that the server knows only SSE
+	deaf     atomic.Bool   // it left a DELETE unanswered
 
 	garbled atomic.Uint64 // messages that could not be read
 	told    sync.Once
@@ -70,6 +71,7 @@ func New(s Spec, log *slog.Logger) *Backend {
 		b.Transport = Embedded
 	case len(s.Command) > 0:
 		b.Transport = Stdio
+		b.commands = make(chan struct{}, MaxCommands)
 	default:
 		b.client = newClient(s.TLS)
 	}

@@ -19,6 +19,10 @@ const (
 	termTimeout = 2 * time.Second
 )
 
+// MaxCommands is how many processes one back end may have: each session that uses
+// it has one, until it ends.
+const MaxCommands = 100
+
 // command is a server in a process of its own, spoken to by its input and
 // output, a message a line.
 type command struct {
@@ -30,7 +34,17 @@ type command struct {
 }
 
 // startCommand starts a process for one session.
-func (b *Backend) startCommand(base Events) (*pipe, error) {
+func (b *Backend) startCommand(base Events) (_ *pipe, err error) {
+	select {
+	case b.commands <- struct{}{}:
+	default:
+		return nil, &NotRun{ErrFull}
+	}
+	defer func() {
+		if err != nil {
+			<-b.commands
+		}
+	}()
 	cmd := exec.CommandContext(context.Background(), b.Command[0], b.Command[1:]...) // stop ends it
 	cmd.Dir = b.Dir
 	cmd.Env = append([]string{}, b.Env...) // nil would be all of ours, which may be secrets
@@ -109,6 +123,7 @@ func (c *command) stop(p *pipe) {
 		kill.Stop()
 		killGroup(c.cmd) // what it may have left behind
 		c.wg.Wait()
+		<-p.b.commands
 	})
 }
 

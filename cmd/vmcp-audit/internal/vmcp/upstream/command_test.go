@@ -45,6 +45,24 @@ func TestCommandEnds(t *testing.T) {
 	}
 }
 
+// TestCommandsAreBounded has as many processes as there may be: another one can be
+// had when one has ended.
+func TestCommandsAreBounded(t *testing.T) {
+	const server = `read -r m; echo '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25"}}'; cat >/dev/null`
+	b := New(Spec{Name: "b", Command: []string{"/bin/sh", "-c", server}, Env: []string{"PATH=" + os.Getenv("PATH")}}, nil)
+	b.commands = make(chan struct{}, 1)
+	for range 3 {
+		conn, _, err := b.Open(t.Context(), hello, Nobody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := b.Open(t.Context(), hello, Nobody); !errors.Is(err, ErrFull) || !errors.As(err, new(*NotRun)) {
+			t.Errorf("one too many: %v", err)
+		}
+		conn.Close()
+	}
+}
+
 // TestCommandNoise has a command write what is no message to its output, and much
 // to its standard error, around the answer to a call.
 func TestCommandNoise(t *testing.T) {

@@ -87,6 +87,7 @@ var (
 	ErrSession = errors.New("the back end does not know the session any more")
 	ErrBroken  = errors.New("the connection to the back end has ended")
 	ErrAnswer  = errors.New("the back end's answer is no MCP")
+	ErrFull    = fmt.Errorf("the back end has %d processes already, one for each session that uses it", MaxCommands)
 	ErrHTTP    = errors.New("the back end's answer is no HTTP")
 )
 

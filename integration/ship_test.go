@@ -178,20 +178,29 @@ func (s *shipTest) write(rng *rand.Rand) {
 		s.must(f.Write(some[:cut]))
 		s.must(f.Write(some[cut:]))
 		if s.written.Load() >= next {
+			s.wait(func() bool { return s.distinct.Load() > 0 }) // what was rotated before ship ever looked, nobody asked for
 			next += every
 			f = s.rotate(f, rotations)
 			rotations++
 		}
-		for s.written.Load() > s.distinct.Load()+s.total/s.kills {
-			select {
-			case <-s.t.Context().Done():
-				return
-			case <-time.After(time.Millisecond):
-			}
+		if !s.wait(func() bool { return s.written.Load() <= s.distinct.Load()+s.total/s.kills }) {
+			return
 		}
 	}
 	_ = f.Close()
 	s.t.Logf("%d rotations", rotations)
+}
+
+// wait waits for ready, and reports whether the test goes on.
+func (s *shipTest) wait(ready func() bool) bool {
+	for !ready() {
+		select {
+		case <-s.t.Context().Done():
+			return false
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return true
 }
 
 func (s *shipTest) must(_ any, err error) {

@@ -183,9 +183,10 @@ var faults = []fault{
 		what: runGivenUp, failures: []string{"full", "full"},
 	},
 	{
-		name: "the folder's sync", call: "fsync", file: "spool", nth: 3, errno: "EIO",
+		name: "the folder's sync", call: "fsync", file: "spool", nth: 4, errno: "EIO",
 		failures: []string{"broken"}, writes: 1,
 	},
+	{name: "the folder's sync behind the file that names the stream", call: "fsync", file: "spool", nth: 3, errno: "EIO"},
 	{name: "the cut of a sealed segment", call: "ftruncate", file: firstSegment, nth: 1, errno: "EIO"},
 }
 
